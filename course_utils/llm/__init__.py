@@ -1,0 +1,1 @@
+"""What the course builds: small modules that a student can read in one sitting."""

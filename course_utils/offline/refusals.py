@@ -1,0 +1,156 @@
+"""What a provider would refuse, found in a request before any answer is looked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from course_utils.errors import UnknownModelError
+from course_utils.offline import words
+from course_utils.offline.call import Call
+from course_utils.offline.doors import COURSE_KEY, Door
+from course_utils.offline.usage import prompt_tokens
+from course_utils.wire import catalogue
+from course_utils.wire.catalogue import Model
+from course_utils.wire.reply import Refusal
+from course_utils.wire.request import Request
+
+_ANTHROPIC_ROLES = {"user", "assistant"}
+_OPENAI_ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
+
+
+class RefusedError(Exception):
+    """The provider would answer with this error."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def check_key(call: Call, door: Door) -> None:
+    """Refuse a call whose key is not the course's own."""
+    key = call.headers.get("x-api-key") or call.headers.get("authorization", "")
+    key = key.removeprefix("Bearer ")
+    if door.needs_key and key != COURSE_KEY:
+        raise RefusedError(words.refusal(door.words, "wrong_key", key=_masked(key)))
+
+
+def _masked(key: str) -> str:
+    """A key as OpenAI shows it in its error: the ends only."""
+    return key if len(key) < 12 else f"{key[:3]}{'*' * (len(key) - 7)}{key[-4:]}"
+
+
+def find_model(request: Request, door: Door, today: date) -> Model:
+    """The model in the catalogue; refused where it is unknown, elsewhere, or shut down."""
+    try:
+        model = catalogue.find_model(request.model, door.provider)
+    except UnknownModelError as error:
+        retired = hasattr(error, "successor")
+        kind = "retired_model" if retired else "unknown_model"
+        raise RefusedError(words.refusal(door.words, kind, model=request.model)) from error
+    if model.is_shut_down(today) and model.after_shutdown == "refused":
+        raise RefusedError(words.refusal(door.words, "retired_model", model=request.model))
+    return model
+
+
+def check_request(request: Request, body: Mapping[str, object], model: Model, door: Door) -> None:
+    """Refuse what this provider's model refuses; `body` is the request as it was written."""
+    for rule in _RULES:
+        kind, facts = rule(request, body, model, door)
+        if kind:
+            raise RefusedError(words.refusal(door.words, kind, **facts))
+
+
+Finding = tuple[str | None, dict[str, object]]
+_FINE: Finding = (None, {})
+
+
+def _messages(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    given = body.get("messages")
+    if not given:
+        return "no_messages", {}
+    allowed = _ANTHROPIC_ROLES if door.words == "anthropic" else _OPENAI_ROLES
+    assert isinstance(given, list)
+    for index, message in enumerate(given):
+        if message["role"] not in allowed:
+            return "unknown_role", {"role": message["role"], "index": index}
+    return _FINE
+
+
+def _limit(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    if "max_tokens" in body and model.max_tokens_param != "max_tokens" and door.words == "openai":
+        return "max_tokens", {}
+    if request.max_tokens is not None and request.max_tokens < 1:
+        name = next(name for name in ("max_completion_tokens", "max_tokens") if name in body)
+        return "too_low", {"param": name, "value": request.max_tokens}
+    if door.words == "anthropic" and (request.max_tokens or 0) > model.max_output_tokens:
+        limit = model.max_output_tokens
+        return "too_many", {"value": request.max_tokens, "limit": limit, "model": request.model}
+    return _FINE
+
+
+def _sampling(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    hottest = 1 if door.words == "anthropic" else 2
+    free = model.sampling == "yes" or (
+        model.sampling == "reasoning_none" and request.reasoning_effort == "none"
+    )
+    for param in ("temperature", "top_p"):
+        value = body.get(param)
+        if value is not None and not free and value != 1:
+            return "sampling", {"param": param, "value": value}
+    if request.temperature is not None and not 0 <= request.temperature <= hottest:
+        return "too_hot", {"value": request.temperature}
+    return _FINE
+
+
+def _claude(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    if door.words != "anthropic":
+        return _FINE
+    if request.messages[-1].role == "assistant" and not model.assistant_prefill:
+        return "prefill", {}
+    if request.tool_choice not in (None, "auto", "none") and not model.forced_tool_choice:
+        return "forced_tool", {}
+    return _FINE
+
+
+def _tool_pairs(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    """Each tool result answers a call before it, and each call is answered before what follows."""
+    open_calls: set[str] = set()
+    for index, message in enumerate(request.messages):
+        if message.role == "tool":
+            if message.tool_call_id not in open_calls:
+                return "orphan_result", {"index": index, "ids": message.tool_call_id}
+            open_calls.remove(message.tool_call_id)
+            continue
+        if open_calls:
+            return "unanswered_call", {"index": index, "ids": ", ".join(sorted(open_calls))}
+        open_calls = {call.id for call in message.tool_calls}
+    if open_calls:
+        last = len(request.messages) - 1
+        return "unanswered_call", {"index": last, "ids": ", ".join(sorted(open_calls))}
+    return _FINE
+
+
+# No token is shorter than a byte, so a short prompt needs no count.
+_BYTES_A_CHARACTER = 4
+
+
+def _context(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    longest = _BYTES_A_CHARACTER * sum(len(m.text) + 8 for m in request.messages)
+    if longest * math.ceil(model.estimate_factor or 1) < model.context_tokens:
+        return _FINE
+    count, limit = prompt_tokens(request, model), model.context_tokens
+    if count > limit:
+        return "too_long", {"tokens": count, "limit": limit, "excess": count - limit}
+    return _FINE
+
+
+_RULES: tuple[Callable[[Request, Mapping[str, object], Model, Door], Finding], ...] = (
+    _messages,
+    _limit,
+    _sampling,
+    _claude,
+    _tool_pairs,
+    _context,
+)
