@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from course_utils.classroom import check
+    from course_utils.doctor import self_check
     from course_utils.notebook import door, log, meter, show_wire, start
+    from course_utils.show.figure import figure
     from course_utils.wire.catalogue import default_model, find_model, provider
 
 __all__ = [
     "check",
     "default_model",
     "door",
+    "figure",
     "find_model",
     "log",
     "meter",
     "provider",
+    "self_check",
     "show_wire",
     "start",
 ]
@@ -25,8 +29,10 @@ __all__ = [
 _HOMES = {
     "check": "course_utils.classroom",
     "default_model": "course_utils.wire.catalogue",
+    "figure": "course_utils.show.figure",
     "find_model": "course_utils.wire.catalogue",
     "provider": "course_utils.wire.catalogue",
+    "self_check": "course_utils.doctor",
 }
 
 

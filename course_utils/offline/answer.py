@@ -91,7 +91,7 @@ class Answerer:
         else:
             entry.tier = RECORDED if is_same(recording, request, door.provider) else ADAPTED
             entry.recording = recording.name
-            choices, created = (recording.choice,) * request.n, recording.created
+            choices, created = recording.first(request.n), recording.created
         return _finish(choices, created, request, model, door.provider, seed)
 
     def _seed(self, call: Call) -> str:

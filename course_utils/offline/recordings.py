@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,6 @@ _KNOBS = frozenset(
         "n",
         "seed",
         "stream",
-        "stream_usage",
         "reasoning_effort",
     ]
 )
@@ -60,6 +60,7 @@ _REPLY_KEYS = frozenset(
         "messages",
         "tools",
         "text",
+        "texts",
         "finish_reason",
         "refusal",
         "tool_calls",
@@ -75,8 +76,12 @@ class Recording:
     name: str
     provider: str
     request: Request
-    choice: Choice
+    choices: tuple[Choice, ...]
     written: date
+
+    def first(self, n: int) -> tuple[Choice, ...]:
+        """As many choices as a request asks for; the recorded ones come round again."""
+        return tuple(islice(cycle(self.choices), n))
 
     @property
     def created(self) -> int:
@@ -120,8 +125,8 @@ class Recordings:
         wanted = set(request.last_user_text.lower().split())
         return max(self._all, key=lambda r: _shared_words(r, wanted), default=None)
 
-    def __len__(self) -> int:
-        return len(self._all)
+    def __iter__(self) -> Iterator[Recording]:
+        return iter(self._all)
 
 
 def conversation_key(request: Request) -> str:
@@ -199,7 +204,7 @@ def _read_reply(
         tools=tuple(Tool(tool_name) for tool_name in row.get("tools") or ()),
         **knobs,
     )
-    return Recording(name, provider, request, _read_choice(row), written)
+    return Recording(name, provider, request, _read_choices(row), written)
 
 
 def _read_model(row: Mapping[str, Any], provider: str, before: Recording | None) -> str:
@@ -213,7 +218,7 @@ def _told(before: Recording | None) -> tuple[Message, ...]:
     """The conversation up to and with the reply of a recording."""
     if before is None:
         return ()
-    answer = Message("assistant", before.choice.text, before.choice.tool_calls)
+    answer = Message("assistant", before.choices[0].text, before.choices[0].tool_calls)
     return (*before.request.messages, answer)
 
 
@@ -223,16 +228,20 @@ def _read_message(row: Mapping[str, Any]) -> Message:
     return Message(role, str(text), tool_call_id=dict(more).get("for"))
 
 
-def _read_choice(row: Mapping[str, Any]) -> Choice:
+def _read_choices(row: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """The answer, or the several answers under `texts`."""
     calls = tuple(
         ToolCall(call["id"], call["name"], json.dumps(call["arguments"]))
         for call in row.get("tool_calls") or ()
     )
-    return Choice(
-        text=str(row.get("text", "")).rstrip("\n"),
-        finish_reason=row.get("finish_reason") or ("tool_calls" if calls else "stop"),
-        tool_calls=calls,
-        refusal=row.get("refusal"),
+    return tuple(
+        Choice(
+            text=str(text).rstrip("\n"),
+            finish_reason=row.get("finish_reason") or ("tool_calls" if calls else "stop"),
+            tool_calls=calls,
+            refusal=row.get("refusal"),
+        )
+        for text in row.get("texts") or [row.get("text", "")]
     )
 
 

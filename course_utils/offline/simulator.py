@@ -22,12 +22,6 @@ _NUMBER_WORDS = {
     "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
 }  # fmt: skip
 _COUNT = r"(\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten)"
-_FILLER = re.compile(
-    r"^(please|can you|could you|would you|explain|describe|tell me about|tell me|define|"
-    r"what is|what's|what are|what was|who is|who was|how does|how do|how to|why is|why are|why do|"
-    r"why does|why|how|write|give me|show me|the|a|an|about)\b\s*",
-    re.IGNORECASE,
-)
 
 
 def simulate(request: Request) -> Choice:
@@ -150,8 +144,8 @@ def _list(question: str, request: Request) -> str | None:
     if not listed:
         return None
     count = _number(listed.group(1)) if listed.group(1) else 3
-    topic = _short(listed.group(2))
-    return "\n".join(f"{i}. {topic}, example {i}" for i in range(1, count + 1))
+    thing = listed.group(2).split("\n")[0].rstrip(" .?!").removesuffix("s").capitalize()
+    return "\n".join(f"{i}. {thing} {i}" for i in range(1, count + 1))
 
 
 def _count_question(question: str, request: Request) -> str | None:
@@ -169,12 +163,10 @@ def _yes_no(question: str, request: Request) -> str | None:
 
 
 def _prose(question: str, request: Request) -> str | None:
-    """The last resort: sentences about the question's topic that claim nothing about it."""
-    topic = _short(question) or "nothing yet"
+    """The last resort: sentences that take up the question and claim nothing about it."""
     sentences = [
-        f"Here a model would write about {topic}.",
-        "This text comes from the course's simulator, which knows no facts and only takes up "
-        "your words.",
+        f"Here a model would answer: “{_shortened(question)}”",
+        "This text comes from the course's simulator, which knows no facts.",
         "Set a key and go live to hear what a real model says.",
     ]
     wanted = re.search(
@@ -212,9 +204,7 @@ def _number(word: str) -> int:
     return int(word) if word.isdigit() else _NUMBER_WORDS[word.lower()]
 
 
-def _short(question: str, most_words: int = 12) -> str:
-    """The topic of a question: its words without the question's own frame."""
-    topic = question.split("\n")[0].strip().rstrip("?.!")
-    while (shorter := _FILLER.sub("", topic)) != topic:
-        topic = shorter
-    return " ".join(topic.split()[:most_words])
+def _shortened(question: str, most_words: int = 12) -> str:
+    """The first words of a question, with a mark where some are left out."""
+    words = question.split()
+    return " ".join(words[:most_words]) + (" …" if len(words) > most_words else "")

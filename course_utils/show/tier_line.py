@@ -30,7 +30,7 @@ class TierLine:
 
         text = line(calls)
         html = f'<div style="font-size:85%;opacity:0.75">{escape(text)}</div>'
-        display({"text/plain": text, "text/html": html}, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/plain": text, "text/html": html}, raw=True)
 
 
 def line(calls: Sequence[LoggedCall]) -> str:

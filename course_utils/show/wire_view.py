@@ -62,7 +62,7 @@ def _pretty(body: bytes) -> str:
 
 
 def side_by_side(calls: Sequence[LoggedCall]) -> Table:
-    """The fields of several requests and replies, a column a provider; ≠ marks what differs."""
+    """The fields of several requests and replies, a column a provider, differences marked."""
     rows = [["POST", *(call.path.removeprefix(f"/{call.provider}") for call in calls)]]
     for title, bodies in (
         ("request", [call.request_body for call in calls]),
@@ -70,10 +70,18 @@ def side_by_side(calls: Sequence[LoggedCall]) -> Table:
     ):
         fields = [dict(_fields(json.loads(body), title)) for body in bodies]
         rows += [[path, *(f.get(path, _ABSENT) for f in fields)] for path in _in_order(fields)]
-    marked = [[*row, "" if len(set(row[1:])) == 1 else "≠"] for row in rows]
     names = [call.provider for call in calls]
-    caption = f"The wire, side by side: {', '.join(names)} ({_ABSENT} means: not sent)"
-    return Table(caption, ("field", *names, "differs"), marked)
+    marked = [[*row, _difference(row[1:], names)] for row in rows]
+    caption = f"The wire, side by side: {', '.join(names)} ({_ABSENT} means: not there)"
+    return Table(caption, ("field", *names, "difference"), marked)
+
+
+def _difference(values: Sequence[str], names: Sequence[str]) -> str:
+    """Which providers alone have a field, or that its values differ, or nothing."""
+    having = [name for name, value in zip(names, values, strict=True) if value != _ABSENT]
+    if len(having) < len(names):
+        return f"only {', '.join(having)}"
+    return "value" if len(set(values)) > 1 else ""
 
 
 def _fields(value: object, path: str) -> Iterator[tuple[str, str]]:
