@@ -104,7 +104,7 @@ def test_strict_mode_names_the_nearest_recording(session: offline.Session) -> No
         ("source: live\nwritten: 2026-11-23", "it must begin with 'source:'"),
         ("source: authored", "it must say 'written:'"),
         ("- a list", "it must begin with 'source:'"),
-        (RECORDED.replace("after: capital", "after: captial"), "reply 'next': 'captial' is missing"),
+        (RECORDED.replace("after: capital", "after: paris"), "reply 'next': 'paris' is missing"),
         (RECORDED.replace("text: Rome.", "txet: Rome."), "reply 'next': there is no field 'txet'"),
         (RECORDED.replace("provider: openai", "provider: opnai"), "knows no provider 'opnai'"),
         (RECORDED.replace("    messages:\n      - user: What", "    mess:\n      - user: What"),

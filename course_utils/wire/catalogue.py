@@ -1,7 +1,7 @@
 """The catalogue of models and providers: ids, prices, limits, dates and quirks.
 
-``models.toml`` beside this file holds the facts and explains every field; this module only reads
-and finds them. The file is read at the first question, not at import.
+``models.toml`` and ``providers.toml`` beside this file hold the facts and explain every field; this
+module only reads and finds them. Each is read at the first question, not at import.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MaxTokensParam = Literal["max_tokens", "max_completion_tokens"]
 Sampling = Literal["yes", "no", "reasoning_none"]
 AfterShutdown = Literal["refused", "routed"]
 
-_CATALOGUE_FILE = Path(__file__).with_name("models.toml")
+_MODELS_FILE = Path(__file__).with_name("models.toml")
+_PROVIDERS_FILE = Path(__file__).with_name("providers.toml")
 
 # How a provider marks a frozen version of a model: gpt-4o-2024-08-06, gpt-4-0613,
 # claude-haiku-4-5-20251001, gemini-2.5-flash-001. Gemini's lists also put "models/" before an id.
@@ -185,7 +186,7 @@ def provider(provider_id: str) -> Provider:
     Raises:
         UnknownProviderError: there is no such provider; the message names those there are.
     """
-    known = _catalogue().providers
+    known = _providers()
     if provider_id not in known:
         raise UnknownProviderError(provider_id, known=list(known))
     return known[provider_id]
@@ -193,22 +194,23 @@ def provider(provider_id: str) -> Provider:
 
 def providers() -> tuple[Provider, ...]:
     """Return the providers that the course can connect to."""
-    return tuple(_catalogue().providers.values())
+    return tuple(_providers().values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
     models: tuple[Model, ...]
     retired: tuple[RetiredModel, ...]
-    providers: dict[str, Provider]
+
+
+@functools.cache
+def _providers() -> dict[str, Provider]:
+    return {key: Provider(id=key, **row) for key, row in _read(_PROVIDERS_FILE).items()}
 
 
 @functools.cache
 def _catalogue() -> _Catalogue:
-    import tomllib
-
-    with _CATALOGUE_FILE.open("rb") as file:
-        facts = tomllib.load(file)
+    facts = _read(_MODELS_FILE)
     return _Catalogue(
         models=tuple(
             _model(model_id, host, {**facts["defaults"], **row})
@@ -220,8 +222,14 @@ def _catalogue() -> _Catalogue:
             for host, rows in facts["retired"].items()
             for model_id, row in rows.items()
         ),
-        providers={key: Provider(id=key, **row) for key, row in facts["providers"].items()},
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    with path.open("rb") as file:
+        return tomllib.load(file)
 
 
 def _model(model_id: str, host: str, row: dict[str, Any]) -> Model:

@@ -88,6 +88,32 @@ class Student:
         self.page.wait_for_function(ALL_RAN, timeout=RUN_MS)
         self.page.wait_for_function(KERNEL_STATUS, timeout=RUN_MS)
 
+    def select(self, cell_id: str) -> None:
+        """Make a cell the active one, as a click on it does, and bring it into view."""
+        self.page.evaluate(
+            """id => { const notebook = window.jupyterapp.shell.currentWidget.content;
+                 const place = notebook.widgets.findIndex(cell => cell.model.id === id);
+                 notebook.activeCellIndex = place; return notebook.scrollToItem(place); }""",
+            cell_id,
+        )
+
+    def write(self, cell_id: str, source: str) -> None:
+        """Replace a cell's text by typing into it."""
+        self.select(cell_id)
+        self.page.locator(".jp-Cell.jp-mod-active .cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(source)
+
+    def run(self, cell_id: str) -> str:
+        """Run one cell with Shift+Enter, and return the text that its outputs show."""
+        self.select(cell_id)
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_timeout(100)  # the kernel must have heard of it before it can be idle
+        self.page.wait_for_function(KERNEL_STATUS, timeout=RUN_MS)
+        self.select(cell_id)
+        area = self.page.locator(".jp-Cell.jp-mod-active .jp-Cell-outputArea")
+        return str(area.inner_text()) if area.count() else ""
+
     def outputs(self) -> list[dict[str, Any]]:
         """Every output of the open notebook, as nbformat stores it."""
         found: list[dict[str, Any]] = self.page.evaluate(
