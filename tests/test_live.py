@@ -10,10 +10,10 @@ import openai
 import pytest
 
 from course_utils import offline
-from course_utils.offline.answer import Answerer
 from course_utils.offline.call import Answer, Call, LoggedCall
 from course_utils.offline.doors import COURSE_KEY, Door
 from course_utils.offline.server import Server
+from course_utils.offline.standin import StandIn
 from course_utils.wire.catalogue import default_model
 
 OWN_KEY = "the-students-own-key"
@@ -26,14 +26,14 @@ class Provider:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._answerer = Answerer()
+        self._standin = StandIn()
 
     async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
         """What the stand-in itself would answer, to the holder of the right key."""
         self.calls.append(call)
         opened = {k: v.replace(OWN_KEY, COURSE_KEY) for k, v in call.headers.items()}
-        call = Call(call.method, call.path, opened, call.body)
-        answer = await self._answerer.answer(call, door, entry)
+        call = Call(call.method, call.path, call.query, opened, call.body)
+        answer = await self._standin.answer(call, door, entry)
         chunks = answer.chunks
         if not isinstance(chunks, tuple):
             chunks = _slowly(chunks)

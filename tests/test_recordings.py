@@ -8,9 +8,9 @@ import pytest
 
 from course_utils import offline
 from course_utils.errors import RecordingError
-from course_utils.offline.answer import Answerer
 from course_utils.offline.headers import TIER_HEADER
 from course_utils.offline.recordings import SHIPPED, Recordings
+from course_utils.offline.standin import StandIn
 from course_utils.wire.catalogue import default_model
 
 RECORDED = """
@@ -37,7 +37,7 @@ def session(tmp_path: Path) -> Iterator[offline.Session]:
     """The stand-in with two recordings of its own."""
     (tmp_path / "test.yaml").write_text(RECORDED, encoding="utf-8")
     session = offline.start()
-    session.server.answers = Answerer(folder=tmp_path)
+    session.server.answers = StandIn(folder=tmp_path)
     yield session
     offline.stop()
 

@@ -108,7 +108,7 @@ def test_the_log_forgets_the_oldest() -> None:
     """The log keeps so many calls and goes on counting."""
     log = Log(length=3)
     for _ in range(10):
-        log.open(Call("POST", "/x", {}, b""), "openai")
+        log.open(Call("POST", "/x", "", {}, b""), "openai")
     assert [entry.number for entry in log] == [8, 9, 10]
 
 

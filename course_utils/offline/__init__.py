@@ -91,9 +91,9 @@ def _answers(mode: str) -> Answers:
         from course_utils.offline.upstream import Upstream
 
         return Upstream(_own)
-    from course_utils.offline.answer import Answerer
+    from course_utils.offline.standin import StandIn
 
-    return Answerer(strict=mode == STRICT)
+    return StandIn(strict=mode == STRICT)
 
 
 def _point_sdks_at(session: Session) -> None:
@@ -103,7 +103,7 @@ def _point_sdks_at(session: Session) -> None:
 
     for provider in catalogue.providers():
         if provider.base_url_env:
-            os.environ[provider.base_url_env] = session.server.url + _door(provider.id).sdk_base
+            os.environ[provider.base_url_env] = session.server.url + _door(provider.id).prefix
         if provider.key_env:
             os.environ[provider.key_env] = COURSE_KEY
     tokens.provide_vocabulary()

@@ -28,6 +28,7 @@ class Call:
 
     method: str
     path: str
+    query: str
     headers: Mapping[str, str]
     body: bytes
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from course_utils.wire import openai_chat
-from course_utils.wire.anthropic_messages import AnthropicMessages
-from course_utils.wire.codec import Codec
-
 # The key that the stand-in takes. It opens nothing else, so it may stand in the open.
 COURSE_KEY = "course-key-that-works-offline-only"
 
@@ -16,60 +12,30 @@ COURSE_KEY = "course-key-that-works-offline-only"
 class Door:
     """One provider's entrance.
 
-    `provider` is its name in the catalogue, `path` the path of the one endpoint that answers,
-    `base` what the SDK of its format wants as base URL, `upstream` the path of the same endpoint
-    at the real provider; `needs_key` is false where nobody asks for one.
-    `own_base` is for a provider whose own SDK speaks another format than this endpoint does.
+    `provider` is its name in the catalogue. Behind `prefix` come the paths that the provider has
+    behind its base URL. `words` names its error messages; `needs_key` is false where nobody asks
+    for a key; `openai_path` leads from the prefix to what OpenAI's client wants as base URL.
     """
 
     provider: str
-    path: str
-    base: str
-    upstream: str
-    codec: Codec
+    prefix: str
     words: str
     needs_key: bool = True
-    own_base: str = ""
+    openai_path: str = ""
 
     @property
-    def sdk_base(self) -> str:
-        """What the provider's own SDK wants as base URL."""
-        return self.own_base or self.base
+    def base(self) -> str:
+        """What the SDK that the course uses for this provider wants as base URL."""
+        return self.prefix + self.openai_path
 
 
-DOORS = (
-    Door(
-        provider="openai",
-        path="/openai/v1/chat/completions",
-        base="/openai/v1",
-        upstream="/chat/completions",
-        codec=openai_chat.OPENAI,
-        words="openai",
-    ),
-    Door(
-        provider="anthropic",
-        path="/anthropic/v1/messages",
-        base="/anthropic",
-        upstream="/v1/messages",
-        codec=AnthropicMessages(),
-        words="anthropic",
-    ),
-    Door(
-        provider="google",
-        path="/google/v1beta/openai/chat/completions",
-        base="/google/v1beta/openai",
-        upstream="/v1beta/openai/chat/completions",
-        codec=openai_chat.GOOGLE,
-        words="google",
-        own_base="/google",
-    ),
-    Door(
-        provider="local",
-        path="/local/v1/chat/completions",
-        base="/local/v1",
-        upstream="/chat/completions",
-        codec=openai_chat.LOCAL,
-        words="local",
-        needs_key=False,
-    ),
-)
+OPENAI = Door("openai", prefix="/openai/v1", words="openai")
+ANTHROPIC = Door("anthropic", prefix="/anthropic", words="anthropic")
+GOOGLE = Door("google", prefix="/google", words="google", openai_path="/v1beta/openai")
+LOCAL = Door("local", prefix="/local/v1", words="local", needs_key=False)
+DOORS = (OPENAI, ANTHROPIC, GOOGLE, LOCAL)
+
+
+def door_of(path: str) -> Door | None:
+    """The door through which a path leads."""
+    return next((door for door in DOORS if path.startswith(door.prefix + "/")), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import logging
 import socket
 import threading
 import time
@@ -17,12 +18,14 @@ from tornado.netutil import bind_sockets
 
 from course_utils.errors import PortTakenError
 from course_utils.offline.call import Answer, Call, Log, LoggedCall
-from course_utils.offline.doors import DOORS, Door
-from course_utils.offline.words import refusal
+from course_utils.offline.doors import Door, door_of
+from course_utils.offline.headers import DO_NOT_RETRY
 
 HOST = "127.0.0.1"
-_DOORS = {door.path: door for door in DOORS}
 _LARGEST_BODY = 200 * 2**20
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+_NO_DOOR = b"No provider's door is here. Doors: /openai/v1, /anthropic, /google, /local/v1.\n"
+_OUR_FAULT = b"The course's stand-in failed to answer. This is a fault of the course.\n"
 # How much of a streamed body the log keeps.
 _LARGEST_LOGGED = 2**20
 
@@ -95,26 +98,22 @@ class Server:
 
     async def _serve(self, request: HTTPServerRequest) -> None:
         headers = {name.lower(): value for name, value in request.headers.get_all()}
-        call = Call(request.method or "", request.path, headers, request.body)
-        door = _DOORS.get(call.path)
-        if door is None or call.method != "POST":
-            await _send(request, _no_such_endpoint(call), None)
+        call = Call(request.method or "", request.path, request.query, headers, request.body)
+        door = door_of(call.path)
+        if door is None:
+            await _send(request, Answer(404, _TEXT, (_NO_DOOR,)), None)
             return
         began = time.perf_counter()
         entry = self.log.open(call, door.provider)
-        answer = await self.answers.answer(call, door, entry)
+        try:
+            answer = await self.answers.answer(call, door, entry)
+        except Exception:  # a client must not wait for ever because of a fault of ours
+            logging.getLogger(__name__).exception("No answer to %s %s", call.method, call.path)
+            answer = Answer(500, _TEXT | DO_NOT_RETRY, (_OUR_FAULT,))
+            entry.status = 500
         entry.response_headers = answer.headers
         entry.latency_s = time.perf_counter() - began
         await _send(request, answer, entry)
-
-
-def _no_such_endpoint(call: Call) -> Answer:
-    """404, in the words of the provider whose door is nearest."""
-    prefix = "/" + call.path.split("/")[1]
-    door = next((d for d in DOORS if d.base.startswith(prefix)), DOORS[0])
-    error = refusal(door.words, "no_endpoint", method=call.method, path=call.path)
-    headers = {"Content-Type": "application/json"}
-    return Answer(error.status, headers, (door.codec.write_error(error, "req_none"),))
 
 
 async def _send(request: HTTPServerRequest, answer: Answer, entry: LoggedCall | None) -> None:

@@ -13,8 +13,10 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from course_utils.offline.call import LIVE, Answer, Call, LoggedCall, without_secrets
 from course_utils.offline.doors import COURSE_KEY, Door
+from course_utils.offline.endpoints import codec_of
 from course_utils.offline.headers import COURSE_ERROR, DO_NOT_RETRY, TIER_HEADER
 from course_utils.wire import catalogue, sse
+from course_utils.wire.codec import Codec
 from course_utils.wire.fields import MalformedRequestError
 from course_utils.wire.reply import Refusal, Reply
 
@@ -39,50 +41,52 @@ class Upstream:
     async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
         """The provider's answer, passed on as it comes; `entry` is completed at its end."""
         entry.tier = LIVE
-        _read_request(call, door, entry)
+        codec = codec_of(call.method, call.path, door)
+        _read_request(call, codec, entry)
         provider = catalogue.provider(door.provider)
         key = self.own.get(provider.key_env or "", "")
         if door.needs_key and not key:
             return _problem(
-                door,
+                codec,
                 entry,
                 401,
                 f"No key for {provider.name} is set. Put yours into the environment "
                 f"variable {provider.key_env}, restart JupyterLab, or stay offline: start().",
             )
-        url = self._base_url(provider) + door.upstream
+        url = self._base_url(provider) + call.path.removeprefix(door.prefix)
+        url += f"?{call.query}" if call.query else ""
         passage = _Passage(url, call, key)
         try:
             status, headers = await passage.open()
         except OSError as error:
             return _problem(
-                door,
+                codec,
                 entry,
                 503,
                 f"{provider.name} cannot be reached at {url} ({error}). Check the "
                 f"network, or go back to the recordings with start('offline').",
             )
         entry.status = status
-        return Answer(status, headers | {TIER_HEADER: LIVE}, _log_at_end(passage, door, entry))
+        return Answer(status, headers | {TIER_HEADER: LIVE}, _log_at_end(passage, codec, entry))
 
     def _base_url(self, provider: catalogue.Provider) -> str:
         base = self.own.get(provider.base_url_env or "")
         return (base or provider.base_url).rstrip("/")
 
 
-def _read_request(call: Call, door: Door, entry: LoggedCall) -> None:
+def _read_request(call: Call, codec: Codec, entry: LoggedCall) -> None:
     """The request for the log; what cannot be read is the provider's to refuse."""
     try:
-        entry.request = door.codec.read_request(json.loads(call.body))
+        entry.request = codec.read_request(json.loads(call.body))
     except (ValueError, AttributeError, MalformedRequestError):
         entry.request = None
 
 
-def _problem(door: Door, entry: LoggedCall, status: int, message: str) -> Answer:
+def _problem(codec: Codec, entry: LoggedCall, status: int, message: str) -> Answer:
     """An answer of our own, in the provider's shape, that no SDK tries again."""
     entry.status, entry.refusal = status, Refusal(status, COURSE_ERROR, message)
     headers = {"Content-Type": "application/json", TIER_HEADER: LIVE} | DO_NOT_RETRY
-    return Answer(status, headers, (door.codec.write_error(entry.refusal, "req_none"),))
+    return Answer(status, headers, (codec.write_error(entry.refusal, "req_none"),))
 
 
 class _Passage:
@@ -103,7 +107,8 @@ class _Passage:
             url,
             method=call.method,
             headers=HTTPHeaders(kept),
-            body=call.body,
+            body=call.body or None,
+            allow_nonstandard_methods=True,
             request_timeout=_TIMEOUT_S,
             header_callback=self._take_head,
             streaming_callback=self._take_body,
@@ -144,20 +149,20 @@ class _Passage:
         self._body.put_nowait(None)
 
 
-async def _log_at_end(passage: _Passage, door: Door, entry: LoggedCall) -> AsyncIterator[bytes]:
+async def _log_at_end(passage: _Passage, codec: Codec, entry: LoggedCall) -> AsyncIterator[bytes]:
     """The body, passed on; before its end is told to the client, the log knows what it said."""
     parts = []
     async for chunk in passage.chunks():
         parts.append(chunk)
         yield chunk
     entry.response_headers = without_secrets(entry.response_headers)
-    entry.reply = _read_reply(b"".join(parts), door, entry)
+    entry.reply = _read_reply(b"".join(parts), codec, entry)
 
 
-def _read_reply(body: bytes, door: Door, entry: LoggedCall) -> Reply | None:
+def _read_reply(body: bytes, codec: Codec, entry: LoggedCall) -> Reply | None:
     try:
         if entry.request is not None and entry.request.stream:
-            return door.codec.read_stream(sse.decode([body]))
-        return door.codec.read_reply(json.loads(body)) if entry.status == 200 else None
+            return codec.read_stream(sse.decode([body]))
+        return codec.read_reply(json.loads(body)) if entry.status == 200 else None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, MalformedRequestError):
         return None
