@@ -12,7 +12,8 @@ Each message says what happened, why, and what to do next.
     ├── UnknownModeError          no such mode of the stand-in
     ├── PortTakenError            another program listens where the stand-in should
     ├── NotStartedError           the stand-in is asked for before start()
-    └── NoSuchCallError           a call is to be shown that was never made
+    ├── NoSuchCallError           a call is to be shown that was never made
+    └── ExerciseError             an exercise's source or name is wrong
 """
 
 from __future__ import annotations
@@ -145,6 +146,10 @@ class NoSuchCallError(CourseError):
             f"There is no answered call {which} yet: run the cells above that make it, "
             f"then this one again."
         )
+
+
+class ExerciseError(CourseError):
+    """An exercise is asked for that does not exist, or its source cannot be used."""
 
 
 def _either(names: Sequence[str]) -> str:
