@@ -26,6 +26,8 @@ _HOP_HEADERS = frozenset(
 )
 _TIMEOUT_S = 600.0
 _MOST_CALLS_AT_ONCE = 100
+# At these the SDKs stop reading, and a program may look at the log at once.
+_STREAM_ENDS = (b"data: [DONE]", b"event: message_stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ async def _log_at_end(passage: _Passage, codec: Codec, entry: LoggedCall) -> Asy
     parts = []
     async for chunk in passage.chunks():
         parts.append(chunk)
+        if any(end in chunk for end in _STREAM_ENDS):
+            entry.reply = _read_reply(b"".join(parts), codec, entry)
         yield chunk
     entry.response_headers = without_secrets(entry.response_headers)
     entry.reply = _read_reply(b"".join(parts), codec, entry)
