@@ -19,7 +19,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.Comple
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env={**os.environ, **env},
+        env={k: v for k, v in os.environ.items() if k != "COURSE_VENV"} | env,
         capture_output=True,
         text=True,
         timeout=120,
