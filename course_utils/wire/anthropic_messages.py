@@ -6,16 +6,17 @@ https://docs.anthropic.com/en/api/messages (seen 2026-11-22).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import cycle, islice
+from itertools import accumulate, compress
 from typing import Any
 
-from course_utils.wire import sse, tokens
+from course_utils.wire import messages_writing, sse
 from course_utils.wire.fields import MalformedRequestError, json_name, rest_of, take, take_objects
-from course_utils.wire.reply import Choice, Refusal, Reply, Usage
-from course_utils.wire.request import Message, Request, Tool, ToolCall
+from course_utils.wire.messages_writing import TO_STOP_REASON
+from course_utils.wire.messages_writing import compact as _compact
+from course_utils.wire.reply import Choice, Refusal, Reply, Thinking, Usage
+from course_utils.wire.request import CachePlan, Message, Request, Tool, ToolCall
 
 _KNOWN = frozenset(
     [
@@ -32,23 +33,10 @@ _KNOWN = frozenset(
         "output_config",
     ]
 )
-_TO_STOP_REASON = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "content_filter": "refusal",
-}
-_TO_FINISH_REASON = {v: k for k, v in _TO_STOP_REASON.items()} | {"stop_sequence": "stop"}
-_NAMED_BLOCKS = ("text", "tool_use", "tool_result")
+_TO_FINISH_REASON = {v: k for k, v in TO_STOP_REASON.items()} | {"stop_sequence": "stop"}
+_NAMED_BLOCKS = ("text", "tool_use", "tool_result", "thinking", "redacted_thinking")
 _TOOL_CHOICES = {"any": "required", "auto": "auto", "none": "none"}
-_FINAL_USAGE = (
-    "input_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "output_tokens",
-)
-# Tokens a text delta: real streams send several at a time, few at first and more later.
-_DELTA_TOKENS = (1, 3, 2, 6, 4)
+_CACHE_MARK = "cache_control"
 
 
 class AnthropicMessages:
@@ -62,40 +50,33 @@ class AnthropicMessages:
             for path, entry in take_objects(body, "messages")
             for message in _read_messages(entry, path)
         ]
-        output = take(body, "output_config", "object", default={}).get("format") or {}
+        output = take(body, "output_config", "object", default={})
+        form = take(output, "format", "object", "output_config.", {})
         return Request(
             model=take(body, "model", "string"),
             messages=(*system, *messages),
             max_tokens=take(body, "max_tokens", "integer"),
             temperature=take(body, "temperature", "number", default=None),
             top_p=take(body, "top_p", "number", default=None),
-            stop=tuple(take(body, "stop_sequences", "array", default=())),
+            stop=_read_stop(take(body, "stop_sequences", "array", default=())),
             stream=take(body, "stream", "boolean", default=False),
             stream_usage=True,
             tools=tuple(_read_tool(t, path) for path, t in take_objects(body, "tools", default=())),
             tool_choice=_read_tool_choice(take(body, "tool_choice", "object", default={})),
-            json_schema=output.get("schema"),
+            json_schema=take(form, "schema", "object", "output_config.format.", None),
+            reasoning_effort=take(output, "effort", "string", "output_config.", None),
+            thinking=_read_thinking(take(body, "thinking", "object", default={})),
+            cache_plan=_read_cache_plan(body),
             rest=rest_of(body, _KNOWN),
         )
 
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""
-        message = _write_message(reply)
-        return _compact(message).encode()
+        return _compact(messages_writing.message(reply, request)).encode()
 
     def write_stream(self, reply: Reply, request: Request) -> Iterator[bytes]:
         """The same reply as server-sent events, block by block, with one ping near the start."""
-        message = _write_message(reply)
-        blocks = message["content"]
-        opened = message | {"content": [], "stop_reason": None, "stop_sequence": None}
-        opened["usage"] = message["usage"] | {"output_tokens": 1}
-        yield _event({"type": "message_start", "message": opened})
-        for index, block in enumerate(blocks):
-            yield from _write_block(index, block)
-        stop = {"stop_reason": message["stop_reason"], "stop_sequence": message["stop_sequence"]}
-        usage = {key: message["usage"][key] for key in _FINAL_USAGE}
-        yield _event({"type": "message_delta", "delta": stop, "usage": usage})
-        yield _event({"type": "message_stop"})
+        return messages_writing.events(reply, request)
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """The reply in a provider's JSON body; fields that are missing keep their defaults."""
@@ -106,6 +87,7 @@ class AnthropicMessages:
             finish_reason=_TO_FINISH_REASON.get(reason or "", reason),
             tool_calls=tuple(_read_tool_use(b) for b in blocks if b.get("type") == "tool_use"),
             stop_sequence=body.get("stop_sequence"),
+            thinking=next((_shown(b) for b in blocks if b.get("type") == "thinking"), None),
         )
         usage = _read_usage(body.get("usage") or {})
         return Reply(body.get("id", ""), body.get("model", ""), (choice,), usage)
@@ -115,17 +97,19 @@ class AnthropicMessages:
         message: dict[str, Any] = {"content": []}
         for event in events:
             body = json.loads(event.data)
-            if body["type"] == "message_start":
-                message = body["message"] | {"content": []}
-            elif body["type"] == "content_block_start":
-                message["content"].append(body["content_block"] | {"partial_json": ""})
-            elif body["type"] == "content_block_delta":
-                _add_delta(message["content"][-1], body["delta"])
-            elif body["type"] == "message_delta":
-                message |= body["delta"]
-                message["usage"] = message.get("usage", {}) | body.get("usage", {})
+            match body["type"]:
+                case "message_start":
+                    message = body["message"] | {"content": []}
+                case "content_block_start":
+                    message["content"].append(body["content_block"] | {"partial_json": ""})
+                case "content_block_delta":
+                    _add_delta(message["content"][-1], body["delta"])
+                case "message_delta":
+                    message |= body["delta"]
+                    message["usage"] = message.get("usage", {}) | body.get("usage", {})
         for block in message["content"]:
-            block["input"] = json.loads(block.pop("partial_json") or "{}")
+            if partial := block.pop("partial_json"):
+                block["input"] = json.loads(partial)
         return self.read_reply(message)
 
     def write_error(self, refusal: Refusal, request_id: str) -> bytes:
@@ -146,7 +130,7 @@ class AnthropicMessages:
 
 def _read_system(system: object) -> list[Message]:
     if isinstance(system, list):
-        system = "".join(block.get("text", "") for block in system if isinstance(block, dict))
+        system = _text(system, "system")
     if system is not None and not isinstance(system, str):
         raise MalformedRequestError("system", "string", json_name(system))
     return [Message("system", system)] if system else []
@@ -173,12 +157,13 @@ def _read_messages(body: Mapping[str, Any], path: str) -> Iterator[Message]:
         yield message
 
 
-def _text(content: object) -> str:
+def _text(content: object, path: str = "content") -> str:
     """The text of a content field: a string, or a list of blocks."""
     if not isinstance(content, list):
         return str(content or "")
     blocks = (block for block in content if isinstance(block, dict))
-    return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+    texts = (block for block in blocks if block.get("type") == "text")
+    return "".join(take(block, "text", "string", f"{path}.", "") for block in texts)
 
 
 def _read_tool_use(block: Mapping[str, Any], path: str = "") -> ToolCall:
@@ -196,93 +181,63 @@ def _read_tool(body: Mapping[str, Any], path: str) -> Tool:
     )
 
 
+def _read_stop(stops: list[Any]) -> tuple[str, ...]:
+    for i, stop in enumerate(stops):
+        if not isinstance(stop, str):
+            raise MalformedRequestError(f"stop_sequences[{i}]", "string", json_name(stop))
+    return tuple(stops)
+
+
 def _read_tool_choice(choice: Mapping[str, Any]) -> str | None:
     """none, auto, required, or the name of the one tool that must be called."""
-    return choice.get("name") or _TOOL_CHOICES.get(choice.get("type", ""))
+    kind = take(choice, "type", "string", "tool_choice.", "")
+    return take(choice, "name", "string", "tool_choice.", None) or _TOOL_CHOICES.get(kind)
 
 
-def _write_message(reply: Reply) -> dict[str, Any]:
-    choice = reply.choices[0]
-    return {
-        "model": reply.model,
-        "id": reply.id,
-        "type": "message",
-        "role": "assistant",
-        "content": list(_blocks(choice)),
-        "stop_reason": _stop_reason(choice),
-        "stop_sequence": choice.stop_sequence,
-        "usage": _write_usage(reply.usage),
-    }
+def _read_thinking(wish: Mapping[str, Any]) -> str | None:
+    """What is to be shown of the thinking: summarized, omitted or default; None: no thinking."""
+    if wish.get("type") not in ("enabled", "adaptive"):
+        return None
+    return take(wish, "display", "string", "thinking.", None) or "default"
 
 
-def _blocks(choice: Choice) -> Iterator[dict[str, Any]]:
-    if choice.text or choice.refusal or not choice.tool_calls:
-        yield {"type": "text", "text": choice.refusal or choice.text}
-    for call in choice.tool_calls:
-        arguments = json.loads(call.arguments)
-        yield {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+def _read_cache_plan(body: Mapping[str, Any]) -> CachePlan | None:
+    """What the marks in a body ask to cache, in the order in which the provider reads a prompt."""
+    blocks = list(_prompt_blocks(body))
+    marks = [block.get(_CACHE_MARK) if isinstance(block, dict) else None for _, block in blocks]
+    if marks:
+        marks[-1] = body.get(_CACHE_MARK) or marks[-1]
+    if not any(marks):
+        return None
+    texts = [head + _as_read(block) for head, block in blocks]
+    ends = tuple(accumulate(map(len, texts)))
+    lasting = any(isinstance(mark, dict) and mark.get("ttl") == "1h" for mark in marks)
+    return CachePlan("".join(texts), ends, tuple(compress(ends, marks)), lasting)
 
 
-def _stop_reason(choice: Choice) -> str | None:
-    if choice.stop_sequence is not None:
-        return "stop_sequence"
-    return _TO_STOP_REASON.get(choice.finish_reason or "")
+def _prompt_blocks(body: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Tools, system and messages, block by block, each with the words that introduce it."""
+    yield from (("", tool) for tool in body.get("tools") or ())
+    yield from (("\nsystem: ", block) for block in _as_blocks(body.get("system") or ()))
+    for entry in body.get("messages") or ():
+        head = f"\n{entry.get('role')}: "
+        yield from ((head, block) for block in _as_blocks(entry.get("content")))
 
 
-def _write_usage(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens,
-        "cache_creation_input_tokens": usage.cache_write_tokens,
-        "cache_read_input_tokens": usage.cached_tokens,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": usage.cache_write_tokens,
-            "ephemeral_1h_input_tokens": 0,
-        },
-        "output_tokens": usage.completion_tokens,
-        "service_tier": "standard",
-        "inference_geo": "not_available",
-    }
+def _as_blocks(content: object) -> Iterable[object]:
+    return content if isinstance(content, list | tuple) else (content,)
 
 
-def _write_block(index: int, block: dict[str, Any]) -> Iterator[bytes]:
-    start: dict[str, Any] = {"text": ""} if block["type"] == "text" else {"input": {}}
-    yield _event({"type": "content_block_start", "index": index, "content_block": block | start})
-    if index == 0:
-        yield sse.encode('{"type": "ping"}', "ping")
-    for delta in _deltas(block):
-        yield _event({"type": "content_block_delta", "index": index, "delta": delta})
-    yield _event({"type": "content_block_stop", "index": index})
+def _as_read(block: object) -> str:
+    if not isinstance(block, dict):
+        return str(block)
+    if block.get("type") == "text":
+        return str(block.get("text"))
+    return _compact({key: value for key, value in block.items() if key != _CACHE_MARK})
 
 
-def _deltas(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if block["type"] == "text":
-        for piece in _grouped(tokens.pieces(block["text"], 1)):
-            yield {"type": "text_delta", "text": piece}
-        return
-    yield {"type": "input_json_delta", "partial_json": ""}
-    for piece in tokens.pieces(json.dumps(block["input"], ensure_ascii=False), 2):
-        yield {"type": "input_json_delta", "partial_json": piece}
-
-
-def _grouped(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text in fewer, uneven pieces."""
-    rest = iter(pieces)
-    for size in cycle(_DELTA_TOKENS):
-        piece = "".join(islice(rest, size))
-        if not piece:
-            return
-        yield piece
-
-
-def _event(body: dict[str, Any]) -> bytes:
-    text = _compact(body)
-    # Spaces before the last brace hide the length of what was said.
-    spaces = hashlib.sha256(text.encode()).digest()[0] % 16
-    return sse.encode(text[:-1] + " " * spaces + "}", body["type"])
-
-
-def _compact(body: object) -> str:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+def _shown(block: Mapping[str, Any]) -> Thinking:
+    return Thinking(block.get("thinking") or "", block.get("signature") or "")
 
 
 def _read_usage(body: Mapping[str, Any]) -> Usage:
@@ -293,9 +248,11 @@ def _read_usage(body: Mapping[str, Any]) -> Usage:
         completion_tokens=body.get("output_tokens") or 0,
         cached_tokens=cached,
         cache_write_tokens=written,
+        reasoning_tokens=(body.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
     )
 
 
 def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
-    for key in ("text", "partial_json"):
-        block[key] = block.get(key, "") + delta.get(key, "")
+    for key in ("text", "partial_json", "thinking", "signature"):
+        if key in delta:
+            block[key] = block.get(key, "") + delta[key]

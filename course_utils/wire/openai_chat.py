@@ -6,15 +6,14 @@ https://platform.openai.com/docs/api-reference/chat (seen 2026-11-22).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from course_utils.wire import sse, tokens
+from course_utils.wire import chat_writing, sse
 from course_utils.wire.fields import MalformedRequestError, json_name, rest_of, take, take_objects
-from course_utils.wire.reply import Choice, Refusal, Reply, Usage
+from course_utils.wire.reply import Choice, Refusal, Reply, TokenLogprob, Usage
 from course_utils.wire.request import Message, Request, Tool, ToolCall
 
 _KNOWN = frozenset(
@@ -34,6 +33,8 @@ _KNOWN = frozenset(
         "tool_choice",
         "response_format",
         "reasoning_effort",
+        "logprobs",
+        "top_logprobs",
     ]
 )
 _ROLES = {"developer": "system", "function": "tool"}
@@ -72,41 +73,26 @@ class OpenAIChat:
             seed=take(body, "seed", "integer", default=None),
             stream=take(body, "stream", "boolean", default=False),
             stream_usage=bool(options.get("include_usage")),
-            tools=tuple(_read_tool(t, path) for path, t in take_objects(body, "tools", default=())),
-            tool_choice=_read_tool_choice(body.get("tool_choice")),
+            stream_padding=options.get("include_obfuscation") is not False,
+            tools=_read_tools(body),
+            tool_choice=_read_tool_choice(body.get("tool_choice") or body.get("function_call")),
             json_mode=output.get("type") == "json_object",
             json_schema=schema if isinstance(schema, dict) else None,
             reasoning_effort=take(body, "reasoning_effort", "string", default=None),
+            logprobs=_read_logprobs_wish(body),
             rest=rest_of(body, _KNOWN),
         )
 
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""
-        choices = [_write_choice(i, choice, self) for i, choice in enumerate(reply.choices)]
-        usage = _write_usage(reply.usage, self)
-        head = _head(reply, "chat.completion")
-        body = head | {"choices": choices, "usage": usage} | self._backend()
-        end = "\n" if self.indent else ""
-        return (json.dumps(body, indent=self.indent, ensure_ascii=False) + end).encode()
+        body = chat_writing.completion(reply, request, self)
+        if self.indent is None:
+            return (chat_writing.compact(body) + "\n").encode()
+        return (json.dumps(body, indent=self.indent, ensure_ascii=False) + "\n").encode()
 
     def write_stream(self, reply: Reply, request: Request) -> Iterator[bytes]:
         """The same reply as server-sent events, one chunk a delta, ended by `[DONE]`."""
-        head = _head(reply, "chat.completion.chunk") | self._backend()
-        usage = {"usage": None} if request.stream_usage and self.full else {}
-        for index, choice in enumerate(reply.choices):
-            for delta in _deltas(choice, self):
-                yield _chunk(head, [_write_delta(index, delta, None, self)], usage, self)
-            last = _write_delta(index, {}, choice.finish_reason, self)
-            yield _chunk(head, [last], usage, self)
-        if request.stream_usage:
-            yield _chunk(head, [], {"usage": _write_usage(reply.usage, self)}, self)
-        yield sse.encode("[DONE]")
-
-    def _backend(self) -> dict[str, Any]:
-        """The fields that say which backend answered."""
-        tier = {"service_tier": "default"} if self.full else {}
-        fingerprint = {"system_fingerprint": self.fingerprint}
-        return tier | (fingerprint if self.full or self.fingerprint else {})
+        return chat_writing.chunks(reply, request, self)
 
     def read_reply(self, body: Mapping[str, Any]) -> Reply:
         """The reply in a provider's JSON body; fields that are missing keep their defaults."""
@@ -135,6 +121,7 @@ class OpenAIChat:
         """The JSON body of an error; OpenAI's and local servers' name no request in it."""
         if self.google_errors:
             google = {"code": refusal.status, "message": refusal.message, "status": refusal.type}
+            google |= {"details": list(refusal.details)} if refusal.details else {}
             return json.dumps([{"error": google}], indent=2, ensure_ascii=False).encode()
         error = {
             "message": refusal.message,
@@ -142,6 +129,11 @@ class OpenAIChat:
             "param": refusal.param,
             "code": refusal.code,
         }
+        # Two layers answer at OpenAI: the outer one, which knows keys and models, indents by 4.
+        if self.full and (refusal.status == 401 or refusal.code == "model_not_found"):
+            return (json.dumps({"error": error}, indent=4, ensure_ascii=False) + "\n").encode()
+        if self.indent is None:
+            return (chat_writing.compact({"error": error}) + "\n").encode()
         return json.dumps({"error": error}, indent=2, ensure_ascii=False).encode()
 
     def malformed(self, error: MalformedRequestError) -> Refusal:
@@ -169,15 +161,14 @@ LOCAL = OpenAIChat(full=False, padded=False, indent=None, fingerprint="fp_ollama
 def _read_message(body: Mapping[str, Any], path: str) -> Message:
     role = take(body, "role", "string", path)
     text, attachments = _read_content(body.get("content"), path)
-    return Message(
-        role=_ROLES.get(role, role),
-        text=text,
-        tool_calls=tuple(
-            _read_tool_call(call, at) for at, call in take_objects(body, "tool_calls", path, ())
-        ),
-        tool_call_id=take(body, "tool_call_id", "string", path, None),
-        attachments=attachments,
-    )
+    name = take(body, "name", "string", path, None)
+    calls = [_read_tool_call(call, at) for at, call in take_objects(body, "tool_calls", path, ())]
+    if old := take(body, "function_call", "object", path, None):
+        # Before there were tools, a call had no id: its result names the function.
+        calls.append(_read_function(old, f"{path}function_call.", str(old.get("name"))))
+    answered = take(body, "tool_call_id", "string", path, name if role == "function" else None)
+    role = _ROLES.get(role, role)
+    return Message(role, text, tuple(calls), answered, attachments, name)
 
 
 def _read_content(content: object, path: str) -> tuple[str, tuple[Mapping[str, Any], ...]]:
@@ -192,29 +183,57 @@ def _read_content(content: object, path: str) -> tuple[str, tuple[Mapping[str, A
 
 
 def _read_tool_call(body: Mapping[str, Any], path: str) -> ToolCall:
-    function = take(body, "function", "object", path)
+    call_id = take(body, "id", "string", path, "")
+    if body.get("type") == "custom":
+        custom = take(body, "custom", "object", path)
+        name = take(custom, "name", "string", f"{path}custom.")
+        return ToolCall(call_id, name, take(custom, "input", "string", f"{path}custom.", ""))
+    return _read_function(take(body, "function", "object", path), f"{path}function.", call_id)
+
+
+def _read_function(function: Mapping[str, Any], path: str, call_id: str) -> ToolCall:
     return ToolCall(
-        id=take(body, "id", "string", path, ""),
-        name=take(function, "name", "string", f"{path}function."),
-        arguments=take(function, "arguments", "string", f"{path}function.", "{}"),
+        id=call_id,
+        name=take(function, "name", "string", path),
+        arguments=take(function, "arguments", "string", path, "{}"),
     )
 
 
+def _read_tools(body: Mapping[str, Any]) -> tuple[Tool, ...]:
+    tools = [_read_tool(t, path) for path, t in take_objects(body, "tools", default=())]
+    old = [_read_named(f, path) for path, f in take_objects(body, "functions", default=())]
+    return (*tools, *old)
+
+
 def _read_tool(body: Mapping[str, Any], path: str) -> Tool:
-    function = take(body, "function", "object", path)
+    kind = "custom" if body.get("type") == "custom" else "function"
+    return _read_named(take(body, kind, "object", path), f"{path}{kind}.")
+
+
+def _read_named(function: Mapping[str, Any], path: str) -> Tool:
     return Tool(
-        name=take(function, "name", "string", f"{path}function."),
-        description=take(function, "description", "string", f"{path}function.", ""),
-        parameters=take(function, "parameters", "object", f"{path}function.", {}),
+        name=take(function, "name", "string", path),
+        description=take(function, "description", "string", path, ""),
+        parameters=take(function, "parameters", "object", path, {}),
     )
 
 
 def _read_tool_choice(choice: object) -> str | None:
     """none, auto, required, or the name of the one tool that must be called."""
-    if isinstance(choice, dict):
-        function = take(choice, "function", "object", "tool_choice.", {})
-        return take(function, "name", "string", "tool_choice.function.", "required")  # type: ignore[no-any-return]
-    return choice if isinstance(choice, str) else None
+    if not isinstance(choice, dict):
+        return choice if isinstance(choice, str) else None
+    if choice.get("type") == "allowed_tools":
+        allowed = take(choice, "allowed_tools", "object", "tool_choice.", {})
+        return str(allowed.get("mode") or "auto")
+    kind = "custom" if choice.get("type") == "custom" else "function"
+    named = take(choice, kind, "object", "tool_choice.", choice)
+    return str(take(named, "name", "string", f"tool_choice.{kind}.", "required"))
+
+
+def _read_logprobs_wish(body: Mapping[str, Any]) -> int | None:
+    if not take(body, "logprobs", "boolean", default=False):
+        return None
+    return int(take(body, "top_logprobs", "integer", default=0))
 
 
 def _read_stop(stop: object) -> tuple[str, ...]:
@@ -225,105 +244,26 @@ def _read_stop(stop: object) -> tuple[str, ...]:
     return tuple(stop)
 
 
-def _head(reply: Reply, kind: str) -> dict[str, Any]:
-    return {"id": reply.id, "object": kind, "created": reply.created, "model": reply.model}
-
-
-def _write_choice(index: int, choice: Choice, dialect: OpenAIChat) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": choice.text or None}
-    if choice.tool_calls:
-        message["tool_calls"] = [_write_tool_call(call) for call in choice.tool_calls]
-    elif not choice.refusal:
-        message["content"] = choice.text
-    if dialect.full:
-        message |= {"refusal": choice.refusal, "annotations": []}
-    logprobs = {"logprobs": None} if dialect.full else {}
-    return {
-        "index": index,
-        "message": message,
-        **logprobs,
-        "finish_reason": choice.finish_reason,
-    }
-
-
-def _write_tool_call(call: ToolCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
-
-
-def _write_usage(usage: Usage, dialect: OpenAIChat) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-    if dialect.full:
-        body["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens, "audio_tokens": 0}
-        body["completion_tokens_details"] = {
-            "reasoning_tokens": usage.reasoning_tokens,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        }
-    return body
-
-
-def _deltas(choice: Choice, dialect: OpenAIChat) -> Iterator[dict[str, Any]]:
-    """What each chunk adds: first the role, then a piece of text or of a tool call each."""
-    first: dict[str, Any] = {"role": "assistant", "content": "" if choice.text else None}
-    refusal = {"refusal": None} if dialect.full else {}
-    if not choice.tool_calls:
-        yield first | {"content": None if choice.refusal else ""} | refusal
-        first = {}
-    for piece in tokens.pieces(choice.text, dialect.delta_tokens):
-        yield first | {"content": piece}
-        first = {}
-    if choice.refusal:
-        yield {"refusal": choice.refusal}
-    for index, call in enumerate(choice.tool_calls):
-        opened = {"index": index} | _write_tool_call(ToolCall(call.id, call.name, ""))
-        yield first | {"tool_calls": [opened]} | (refusal if first else {})
-        first = {}
-        for piece in tokens.pieces(call.arguments, 1):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-
-
-def _write_delta(
-    index: int, delta: dict[str, Any], finish_reason: str | None, dialect: OpenAIChat
-) -> dict[str, Any]:
-    logprobs = {"logprobs": None} if dialect.full else {}
-    return {"index": index, "delta": delta, **logprobs, "finish_reason": finish_reason}
-
-
-def _chunk(
-    head: dict[str, Any], choices: list[Any], usage: dict[str, Any], dialect: OpenAIChat
-) -> bytes:
-    body = head | {"choices": choices} | usage
-    if dialect.padded:
-        body["obfuscation"] = ""
-        bare = len(_compact(body))
-        # Every chunk's length is 1 above a multiple of 16, so that it does not betray the token.
-        body["obfuscation"] = _letters(f"{head['id']}{choices}", 1 + -bare % 16)
-    return sse.encode(_compact(body))
-
-
-def _compact(body: object) -> str:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-
-
-def _letters(seed: str, n: int) -> str:
-    return hashlib.sha256(seed.encode()).hexdigest()[:n]
-
-
 def _read_choice(body: Mapping[str, Any]) -> Choice:
     message = body.get("message") or {}
-    calls = message.get("tool_calls") or ()
+    calls = [_read_tool_call(call, "") for call in message.get("tool_calls") or ()]
+    if old := message.get("function_call"):
+        calls.append(_read_function(old, "", ""))
+    reason = body.get("finish_reason")
+    logprobs = (body.get("logprobs") or {}).get("content")
     return Choice(
         text=message.get("content") or "",
-        finish_reason=body.get("finish_reason"),
-        tool_calls=tuple(_read_tool_call(call, "") for call in calls),
+        finish_reason="tool_calls" if reason == "function_call" else reason,
+        tool_calls=tuple(calls),
         refusal=message.get("refusal"),
+        logprobs=None if logprobs is None else tuple(map(_read_logprob, logprobs)),
     )
+
+
+def _read_logprob(body: Mapping[str, Any]) -> TokenLogprob:
+    utf8 = bytes(body["bytes"]) if body.get("bytes") else str(body.get("token", "")).encode()
+    top = tuple(map(_read_logprob, body.get("top_logprobs") or ()))
+    return TokenLogprob(utf8, body.get("logprob", 0.0), top)
 
 
 def _read_usage(body: Mapping[str, Any]) -> Usage:
@@ -339,15 +279,25 @@ def _add_delta(choice: dict[str, Any], part: Mapping[str, Any]) -> None:
     choice["finish_reason"] = part.get("finish_reason") or choice.get("finish_reason")
     message, delta = choice["message"], part.get("delta") or {}
     for key in ("content", "refusal"):
-        if delta.get(key):
-            message[key] = message.get(key, "") + delta[key]
+        if delta.get(key) is not None:
+            message[key] = (message.get(key) or "") + delta[key]
+    if (entries := (part.get("logprobs") or {}).get("content")) is not None:
+        choice.setdefault("logprobs", {"content": []})["content"].extend(entries)
+    if old := delta.get("function_call"):
+        _add_function(message.setdefault("function_call", {"name": "", "arguments": ""}), old)
     calls = message.setdefault("tool_calls", [])
     for piece in delta.get("tool_calls") or ():
-        function = piece.get("function") or {}
-        if piece.get("id"):
-            calls.append({"id": piece["id"], "function": {"name": "", "arguments": ""}})
-        for key in ("name", "arguments"):
-            calls[-1]["function"][key] += function.get(key) or ""
+        # Some servers send no index: then each piece with an id opens a call of its own.
+        index = piece.get("index", len(calls) - (not piece.get("id") and bool(calls)))
+        while len(calls) <= index:
+            calls.append({"id": "", "function": {"name": "", "arguments": ""}})
+        calls[index]["id"] = calls[index]["id"] or piece.get("id") or ""
+        _add_function(calls[index]["function"], piece.get("function") or {})
+
+
+def _add_function(whole: dict[str, str], piece: Mapping[str, Any]) -> None:
+    for key in ("name", "arguments"):
+        whole[key] += piece.get(key) or ""
 
 
 def _a(kind: str) -> str:

@@ -30,7 +30,8 @@ class Message:
     """One entry of a conversation.
 
     `role` is system, user, assistant or tool. A tool message answers the call `tool_call_id`.
-    `attachments` keeps content parts that are not text (images, audio) as they came.
+    `attachments` keeps content parts that are not text (images, audio) as they came. `name` tells
+    two speakers of one role apart.
     """
 
     role: str
@@ -38,14 +39,33 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     attachments: tuple[Mapping[str, Any], ...] = ()
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """Which beginnings of a prompt are to be cached.
+
+    `text` is the prompt as it is read, tools first; `ends` are where its blocks end, and `marks`
+    those of them up to which is to be cached, both as characters from the start. `lasting` asks
+    for an hour in place of five minutes.
+    """
+
+    text: str
+    ends: tuple[int, ...]
+    marks: tuple[int, ...]
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call to a model. `None` means: not sent, the provider's default holds.
 
-    It does not know who receives it, nor whether the model accepts all of it. `rest` keeps the
-    fields of the wire format that have no name here.
+    It does not know who receives it, nor whether the model accepts all of it. `logprobs` is how
+    many alternatives are wanted for each token (0: none but the token's own logprob). `thinking`
+    is what is to be shown of the model's thinking: summarized, omitted (its signature only), or
+    default. `cache_plan` is None where nothing is to be cached. `rest` keeps the fields of the
+    wire format that have no name here.
     """
 
     model: str
@@ -58,11 +78,15 @@ class Request:
     seed: int | None = None
     stream: bool = False
     stream_usage: bool = False
+    stream_padding: bool = True
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     json_mode: bool = False
     json_schema: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None
+    logprobs: int | None = None
+    thinking: str | None = None
+    cache_plan: CachePlan | None = None
     rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "TIKTOKEN_CACHE_DIR"
 REFERENCE = "o200k_base"
+# Characters up to which the count of a text is remembered.
+_SHORT = 1000
 
 # Files that we have written and checked carry this modification time (2024-01-01, UTC). Size and
 # time together tell an untouched file from a changed one without reading 5 MB at every start.
@@ -69,6 +71,14 @@ def count_text(text: str, encoding_name: str) -> int:
     Raises:
         UnknownEncodingError, VocabularyError: as ``encoding``.
     """
+    if len(text) <= _SHORT:
+        return _count_short(text, encoding_name)
+    return len(encoding(encoding_name).encode_ordinary(text))
+
+
+# A conversation is counted again at each of its turns.
+@functools.lru_cache(maxsize=1024)
+def _count_short(text: str, encoding_name: str) -> int:
     return len(encoding(encoding_name).encode_ordinary(text))
 
 
