@@ -9,7 +9,7 @@ import pytest
 from course_utils import offline
 from course_utils.errors import RecordingError
 from course_utils.offline.headers import TIER_HEADER
-from course_utils.offline.recordings import SHIPPED, Recordings
+from course_utils.offline.replay.recordings import SHIPPED, Recordings
 from course_utils.offline.standin import StandIn
 from course_utils.wire.catalogue import default_model
 

@@ -35,7 +35,7 @@ from course_utils.wire.catalogue import default_model
 from course_utils.wire.reply import Choice
 from course_utils.wire.request import Message, Request, Tool, ToolCall
 
-SHIPPED = Path(__file__).with_name("recordings")
+SHIPPED = Path(__file__).parents[1] / "recordings"
 _TIERS = ("budget", "standard", "premium")
 _SOURCES = ("authored",)
 # What a request may change without becoming another conversation.

@@ -1,0 +1,1 @@
+"""The recorded tier: authored recordings, and exchanges kept verbatim."""
