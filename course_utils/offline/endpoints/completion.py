@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import islice
+from typing import Any
 
 from course_utils.offline import ids, refusals
 from course_utils.offline.call import ADAPTED, RECORDED, SIMULATED, Answer
+from course_utils.offline.doors import Door
 from course_utils.offline.headers import COURSE_ERROR, TIER_HEADER, response_headers
-from course_utils.offline.recordings import Recording, is_same
+from course_utils.offline.logprobs import logprobs_of
 from course_utils.offline.refusals import RefusedError
+from course_utils.offline.replay.recordings import Recording, is_same
 from course_utils.offline.routes import Visit
 from course_utils.offline.simulator import simulate
+from course_utils.offline.thinking import think
+from course_utils.offline.unknown_models import model_for
 from course_utils.offline.usage import usage_of
 from course_utils.wire import tokens
 from course_utils.wire.catalogue import Model
 from course_utils.wire.reply import Choice, Refusal, Reply
 from course_utils.wire.request import Request, ToolCall
+
+Check = Callable[[Request, Mapping[str, Any], Model, Door], None]
 
 
 def complete(visit: Visit) -> Answer:
@@ -29,14 +36,30 @@ def complete(visit: Visit) -> Answer:
     return Answer(200, headers | {TIER_HEADER: visit.entry.tier}, _body(visit, request, reply))
 
 
-def reply_to(visit: Visit, request: Request) -> Reply:
+def reply_to(visit: Visit, request: Request, check: Check = refusals.check_request) -> Reply:
     """The reply to a request, noted in the log. Raises RefusedError where a provider refuses."""
     visit.entry.request = request
-    model = refusals.find_model(request, visit.door, visit.standin.today())
-    refusals.check_request(request, visit.json(), model, visit.door)
+    model = model_of(visit, request, visit.json(), check)
     choices, created = _choices(visit, request)
     visit.entry.reply = _finish(choices, created, request, model, visit)
     return visit.entry.reply
+
+
+def model_of(
+    visit: Visit,
+    request: Request,
+    body: Mapping[str, Any],
+    check: Check = refusals.check_request,
+) -> Model:
+    """The model that is asked. Raises RefusedError where it would refuse the request.
+
+    A lenient stand-in refuses nothing and lets another model answer for an unknown one.
+    """
+    if visit.standin.lenient:
+        return model_for(request.model, visit.door.provider)
+    model = refusals.find_model(request, visit.door, visit.standin.today())
+    check(request, body, model, visit.door)
+    return model
 
 
 def _choices(visit: Visit, request: Request) -> tuple[tuple[Choice, ...], int]:
@@ -51,7 +74,7 @@ def _choices(visit: Visit, request: Request) -> tuple[tuple[Choice, ...], int]:
     if visit.standin.strict:
         raise RefusedError(_no_recording(request, visit.standin.recordings.nearest(request)))
     visit.entry.tier = SIMULATED
-    return (simulate(request),) * request.n, 0
+    return tuple(simulate(request, index) for index in range(request.n)), 0
 
 
 def _finish(
@@ -63,20 +86,31 @@ def _finish(
 ) -> Reply:
     """A reply as the provider would send it: cut to the limits, with its ids and usage."""
     cut = tuple(
-        _with_ids(_cut(choice, request, model), visit.door.provider, f"{visit.seed}{i}")
+        _with_ids(_told(choice, request, model), visit.door.provider, f"{visit.seed}{i}")
         for i, choice in enumerate(choices)
     )
+    usage = usage_of(request, cut, model)
     return Reply(
         id=ids.reply_id(visit.door.provider, visit.seed),
         model=request.model,
         choices=cut,
-        usage=usage_of(request, cut, model),
+        usage=visit.standin.prompt_cache.bill(usage, request, model),
         created=created or _noon(model.as_of),
+        reasoned=model.reasoning and request.reasoning_effort != "none",
     )
 
 
 def _noon(day: date) -> int:
     return (day - date(1970, 1, 1)).days * 86_400 + 43_200
+
+
+def _told(choice: Choice, request: Request, model: Model) -> Choice:
+    """The choice cut to the limits, with what the request wants to be told besides it."""
+    choice = _cut(replace(choice, thinking=think(request, choice)), request, model)
+    if request.logprobs is None or choice.tool_calls:
+        return choice
+    encoding = model.encoding or tokens.REFERENCE
+    return replace(choice, logprobs=logprobs_of(choice.text, request.logprobs, encoding))
 
 
 def _cut(choice: Choice, request: Request, model: Model) -> Choice:
@@ -87,7 +121,8 @@ def _cut(choice: Choice, request: Request, model: Model) -> Choice:
         choice = replace(choice, text=choice.text[:at], finish_reason="stop", stop_sequence=stop)
     if request.max_tokens is None or choice.tool_calls:
         return choice
-    limit = int(request.max_tokens / (model.estimate_factor or 1))
+    thought = tokens.count(choice.thinking.text, model).tokens if choice.thinking else 0
+    limit = max(0, int((request.max_tokens - thought) / (model.estimate_factor or 1)))
     pieces = tokens.pieces(choice.text, 1, model.encoding or tokens.REFERENCE)
     short = "".join(islice(pieces, limit))
     if short == choice.text:

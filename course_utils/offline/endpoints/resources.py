@@ -1,0 +1,95 @@
+"""What the endpoints that hold things have in common: JSON answers, lists in pages, lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from course_utils.offline.call import SIMULATED, Answer, Call, Log
+from course_utils.offline.doors import OPENAI
+from course_utils.offline.headers import TIER_HEADER, response_headers
+from course_utils.offline.routes import Visit
+
+Body = Mapping[str, Any]
+
+
+def json_answer(visit: Visit, body: Body, *, limited: bool = False) -> Answer:
+    """A resource as JSON, in the provider's spacing; `limited` calls count for the rate limits."""
+    text = json.dumps(body, ensure_ascii=False, **_spacing(visit))
+    return bytes_answer(visit, text.encode(), {}, limited=limited)
+
+
+def _spacing(visit: Visit) -> dict[str, Any]:
+    return {"indent": 2} if visit.door is OPENAI else {"separators": (",", ":")}
+
+
+def bytes_answer(
+    visit: Visit, content: bytes, headers: Mapping[str, str], *, limited: bool = False
+) -> Answer:
+    """Bytes as they are, under the provider's headers and those given."""
+    visit.entry.tier = SIMULATED
+    common = response_headers(visit.door.provider, visit.seed)
+    if not limited:
+        common = {name: value for name, value in common.items() if "ratelimit" not in name}
+    return Answer(200, common | dict(headers) | {TIER_HEADER: SIMULATED}, (content,))
+
+
+def param(visit: Visit, name: str) -> str:
+    """A named segment of the path, as it was before it was quoted."""
+    return unquote(visit.params[name])
+
+
+def query(visit: Visit) -> dict[str, str]:
+    """The query's fields; of a field that is given twice, the last."""
+    return {name: values[-1] for name, values in parse_qs(visit.call.query).items()}
+
+
+def page(items: Sequence[Body], asked: Mapping[str, str], default_limit: int) -> dict[str, Any]:
+    """The part of a list that a query asks for: `limit` items after or before an id.
+
+    Returns the fields data, has_more, first_id and last_id. An unknown cursor starts anew.
+    """
+    limit = _limit(asked.get("limit"), default_limit)
+    ids = [item["id"] for item in items]
+    after, before = asked.get("after") or asked.get("after_id"), asked.get("before_id")
+    if before in ids:
+        end = ids.index(before)
+        start, more = max(0, end - limit), end > limit
+    else:
+        start = ids.index(after) + 1 if after in ids else 0
+        end, more = start + limit, len(ids) > start + limit
+    data = list(items[start:end])
+    return {
+        "data": data,
+        "has_more": more,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }
+
+
+def _limit(asked: str | None, default: int) -> int:
+    return max(1, int(asked[:9])) if asked and asked.isdecimal() else default
+
+
+def ask(visit: Visit, path: str, body: object) -> tuple[int, dict[str, Any]]:
+    """The stand-in's own answer to a call that waits in a batch: status and body.
+
+    It goes through the visit's door with the visit's key, and leaves no trace in the log.
+    """
+    if isinstance(body, dict) and "stream" in body:
+        body = body | {"stream": False}
+    given = json.dumps(body).encode()
+    call = Call("POST", path, "", visit.call.headers, given)
+    entry = Log(1).open(call, visit.door.provider)
+    answer = visit.standin.respond(call, visit.door, entry)
+    assert not isinstance(answer.chunks, AsyncIterator)
+    return answer.status, json.loads(b"".join(answer.chunks))
+
+
+def jsonl(rows: Sequence[Body], separators: tuple[str, str] = (", ", ": ")) -> bytes:
+    """One JSON object a line."""
+    return b"".join(
+        json.dumps(row, ensure_ascii=False, separators=separators).encode() + b"\n" for row in rows
+    )
