@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from course_utils.classroom import check
     from course_utils.doctor import self_check
-    from course_utils.notebook import door, log, meter, show_wire, start
+    from course_utils.notebook import door, faults, limits, log, meter, show_wire, start
     from course_utils.show.figure import figure
     from course_utils.wire.catalogue import default_model, find_model, provider
 
@@ -16,8 +16,10 @@ __all__ = [
     "check",
     "default_model",
     "door",
+    "faults",
     "figure",
     "find_model",
+    "limits",
     "log",
     "meter",
     "provider",

@@ -15,6 +15,7 @@ from course_utils.process import become
 
 ROOT = Path(__file__).resolve().parent.parent
 START_PAGE = "/lab/tree/notebooks/00_start_here.ipynb"
+LAST_PORT = 65535
 API_KEY_SUFFIXES = ("_API_KEY", "_API_TOKEN", "_AUTH_TOKEN")
 
 
@@ -143,9 +144,42 @@ def build(args: argparse.Namespace) -> int:
     return 0
 
 
+def serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `course serve`."""
+    parser.add_argument("--port", type=int, default=0, help="the port; without it, a free one")
+    parser.add_argument(
+        "--recordings",
+        nargs="+",
+        type=Path,
+        default=(),
+        metavar="PATH",
+        help="answer from these files and folders: recordings, or VCR cassettes as they are",
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--strict", action="store_true", help="refuse what has no recording")
+    how.add_argument(
+        "--lenient", action="store_true", help="answer whatever the key, the model or the id"
+    )
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Run the stand-in for the providers until Ctrl-C; its first line says where its doors are."""
+    from course_utils.errors import CourseError
+    from course_utils.offline.serve import serve as run
+
+    if not 0 <= args.port <= LAST_PORT:
+        return fail(f"There is no port {args.port}, ports go up to {LAST_PORT}: leave --port out.")
+    try:
+        run(args.port, args.recordings, strict=args.strict, lenient=args.lenient)
+    except CourseError as error:
+        return fail(str(error))
+    return 0
+
+
 COMMANDS = {
     "lab": Command("open the course in JupyterLab", lab, lab_arguments, rest="jupyterlab"),
     "test": Command("check the course: all tests, all notebooks", run_tests, rest="pytest"),
+    "serve": Command("run the offline stand-in for any client", serve, serve_arguments),
     "build": Command("write the exercises from the solutions", build, build_arguments),
 }
 

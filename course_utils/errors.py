@@ -9,10 +9,13 @@ Each message says what happened, why, and what to do next.
     ├── UnknownEncodingError      no such tiktoken encoding in the course
     ├── VocabularyError           a token vocabulary cannot be unpacked
     ├── RecordingError            a recording file cannot be used
+    ├── RecordFileError           nothing can be recorded into a file
     ├── UnknownModeError          no such mode of the stand-in
     ├── PortTakenError            another program listens where the stand-in should
     ├── NotStartedError           the stand-in is asked for before start()
     ├── NoSuchCallError           a call is to be shown that was never made
+    ├── UnknownFaultError         no such failure of the stand-in
+    ├── NoFaultsError             failures are asked for where the real provider answers
     └── ExerciseError             an exercise's source or name is wrong
 """
 
@@ -109,6 +112,17 @@ class RecordingError(CourseError):
         )
 
 
+class RecordFileError(CourseError):
+    """A file cannot take the exchanges that are to be recorded."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        super().__init__(
+            f"Nothing can be recorded into {path.name}: {problem}. Choose another file, as in "
+            f"start('record', recordings='my_recording.yaml')."
+        )
+
+
 class UnknownModeError(CourseError):
     """The stand-in has no such mode."""
 
@@ -145,6 +159,23 @@ class NoSuchCallError(CourseError):
         super().__init__(
             f"There is no answered call {which} yet: run the cells above that make it, "
             f"then this one again."
+        )
+
+
+class UnknownFaultError(CourseError):
+    """There is no failure, or no way to write one, of that name."""
+
+    def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"There is no {what} {name!r}: choose {_either(known)}.")
+
+
+class NoFaultsError(CourseError):
+    """Failures and limits are the stand-in's: a real provider makes its own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "In live mode the real provider answers, and it cannot be told to fail: "
+            "go back to the stand-in with start('offline')."
         )
 
 

@@ -57,7 +57,7 @@ def test_taken_port_is_a_sentence() -> None:
 
 def test_unknown_mode_is_a_sentence() -> None:
     """A mode that does not exist is refused with those that do."""
-    with pytest.raises(UnknownModeError, match="'offline', 'strict' or 'live'"):
+    with pytest.raises(UnknownModeError, match="'offline', 'strict', 'live' or 'record'"):
         offline.start("ofline")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,13 @@ RECORDED, ADAPTED, SIMULATED, REFUSED, LIVE = (
     "refused",
     "live",
 )
+# How an answer ends: as it should; with the connection closed before its end; or torn down, so
+# that the client's system reports a reset.
+WHOLE, CLOSED, RESET = "whole", "closed", "reset"
 _LOG_LENGTH = 1000
+_LOG_BYTES = 64 * 2**20
+LARGEST_ANSWER = 2**20
+_SECRET_QUERY = re.compile(r"((?:^|&)(?:key|access_token)=)[^&]*", re.IGNORECASE)
 _SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-goog-api-key", "cookie"))
 
 
@@ -35,11 +42,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP response to send: one chunk, or many where it is streamed."""
+    """An HTTP response to send: one chunk, or many where it is streamed.
+
+    `ends` is whole, closed or reset; status 0 is no response at all.
+    """
 
     status: int
     headers: Mapping[str, str]
     chunks: Iterable[bytes] | AsyncIterator[bytes]
+    ends: str = WHOLE
 
 
 @dataclass(slots=True)
@@ -48,7 +59,9 @@ class LoggedCall:
 
     `tier` says who answered: recorded, adapted, simulated, refused or live. `request` and
     `reply` are None where the body could not be read, or where the provider refused.
-    `recording` names the recording behind a recorded or adapted answer.
+    `recording` names the recording behind a recorded or adapted answer, and `fault` the failure
+    that was asked for. `status` is 0 where no answer was sent. `is_complete` says that the answer's
+    body is in the entry whole, and takes no more.
     """
 
     number: int
@@ -63,9 +76,12 @@ class LoggedCall:
     reply: Reply | None = None
     refusal: Refusal | None = None
     recording: str | None = None
+    fault: str | None = None
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: bytes = b""
     latency_s: float = 0.0
+    is_complete: bool = False
+    query: str = ""
 
     @property
     def json(self) -> object:
@@ -74,10 +90,16 @@ class LoggedCall:
 
 
 class Log:
-    """The newest calls, oldest first. Safe to read while the server writes."""
+    """The newest calls, oldest first. Safe to read while the server writes.
 
-    def __init__(self, length: int = _LOG_LENGTH) -> None:
-        self._calls: deque[LoggedCall] = deque(maxlen=length)
+    It forgets the oldest when there are more than `length`, or when their bodies together have
+    more than `most_bytes` bytes; of the newest it forgets the body where that alone is too long.
+    """
+
+    def __init__(self, length: int = _LOG_LENGTH, most_bytes: int = _LOG_BYTES) -> None:
+        self._calls: deque[LoggedCall] = deque()
+        self._length, self._most_bytes = length, most_bytes
+        self._bytes = 0
         self._count = 0
         self._lock = Lock()
 
@@ -93,9 +115,31 @@ class Log:
                 request_headers=without_secrets(call.headers),
                 request_body=call.body,
                 tier=REFUSED,
+                query=query_without_secrets(call.query),
             )
             self._calls.append(entry)
+            self._bytes += len(call.body)
+            self._forget()
         return entry
+
+    def add(self, entry: LoggedCall, chunk: bytes) -> None:
+        """Note a part of the answer's body; what is beyond a megabyte is left out."""
+        if not entry.is_complete and len(entry.response_body) < LARGEST_ANSWER:
+            with self._lock:
+                entry.response_body += chunk
+                self._bytes += len(chunk)
+                self._forget()
+
+    def _forget(self) -> None:
+        while len(self._calls) > self._length or (
+            self._bytes > self._most_bytes and len(self._calls) > 1
+        ):
+            oldest = self._calls.popleft()
+            self._bytes -= len(oldest.request_body) + len(oldest.response_body)
+        if self._bytes > self._most_bytes:
+            newest = self._calls[-1]
+            self._bytes -= len(newest.request_body)
+            newest.request_body, newest.request = b"", None
 
     def since(self, number: int) -> list[LoggedCall]:
         """The calls after the one with this number."""
@@ -112,6 +156,11 @@ class Log:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+
+def query_without_secrets(query: str) -> str:
+    """The query with the value of Google's `key` replaced by three stars."""
+    return _SECRET_QUERY.sub(r"\1***", query)
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:

@@ -32,10 +32,14 @@ class Door:
 OPENAI = Door("openai", prefix="/openai/v1", words="openai")
 ANTHROPIC = Door("anthropic", prefix="/anthropic", words="anthropic")
 GOOGLE = Door("google", prefix="/google", words="google", openai_path="/v1beta/openai")
+# Gemini's own format, behind the same address as the OpenAI-compatible paths.
+GEMINI = Door("google", prefix="/google", words="gemini")
 LOCAL = Door("local", prefix="/local/v1", words="local", needs_key=False)
 DOORS = (OPENAI, ANTHROPIC, GOOGLE, LOCAL)
 
 
 def door_of(path: str) -> Door | None:
-    """The door through which a path leads."""
+    """The door through which a path leads. Google has two, and only one speaks OpenAI's format."""
+    if path.startswith(GEMINI.prefix + "/") and "/openai/" not in path:
+        return GEMINI
     return next((door for door in DOORS if path.startswith(door.prefix + "/")), None)

@@ -47,4 +47,8 @@ def tool_call_id(provider: str, seed: str) -> str:
     """A tool call's id, in the provider's own form."""
     if provider == "anthropic":
         return "toolu_01" + alnum("tool" + seed, 22)
+    if provider == "google":
+        return alnum("tool" + seed, 8).lower()
+    if provider == "local":
+        return "call_" + alnum("tool" + seed, 8).lower()
     return "call_" + alnum("tool" + seed, 24)

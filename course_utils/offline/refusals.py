@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import date
+from urllib.parse import parse_qs
 
 from course_utils.errors import UnknownModelError
 from course_utils.offline import words
@@ -17,7 +18,9 @@ from course_utils.wire.reply import Refusal
 from course_utils.wire.request import Request
 
 _ANTHROPIC_ROLES = {"user", "assistant"}
+_GEMINI_ROLES = {"user", "assistant", "tool", "function"}
 _OPENAI_ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
+_MOST_CANDIDATES = 8
 
 
 class RefusedError(Exception):
@@ -30,10 +33,20 @@ class RefusedError(Exception):
 
 def check_key(call: Call, door: Door) -> None:
     """Refuse a call whose key is not the course's own."""
-    key = call.headers.get("x-api-key") or call.headers.get("authorization", "")
-    key = key.removeprefix("Bearer ")
+    key = _key_of(call)
+    if door.words == "gemini" and not key:
+        raise RefusedError(words.refusal(door.words, "no_key"))
     if door.needs_key and key != COURSE_KEY:
         raise RefusedError(words.refusal(door.words, "wrong_key", key=_masked(key)))
+
+
+def _key_of(call: Call) -> str:
+    """The key in the header of Anthropic's, Google's or OpenAI's choice, or in Google's query."""
+    for name in ("x-api-key", "x-goog-api-key"):
+        if call.headers.get(name):
+            return call.headers[name]
+    in_query = parse_qs(call.query).get("key", [""])[0]
+    return in_query or call.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def _masked(key: str) -> str:
@@ -67,6 +80,8 @@ _FINE: Finding = (None, {})
 
 
 def _messages(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    if door.words == "gemini":
+        return _contents(request)
     given = body.get("messages")
     if not given:
         return "no_messages", {}
@@ -78,15 +93,39 @@ def _messages(request: Request, body: Mapping[str, object], model: Model, door: 
     return _FINE
 
 
+def _contents(request: Request) -> Finding:
+    """Gemini knows two roles, and its system instruction is no message."""
+    spoken = [message for message in request.messages if message.role != "system"]
+    for index, message in enumerate(spoken):
+        if message.role not in _GEMINI_ROLES:
+            return "unknown_role", {"role": message.role, "index": index}
+    return _FINE if spoken else ("no_messages", {})
+
+
 def _limit(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
     if "max_tokens" in body and model.max_tokens_param != "max_tokens" and door.words == "openai":
         return "max_tokens", {}
     if request.max_tokens is not None and request.max_tokens < 1:
-        name = next(name for name in ("max_completion_tokens", "max_tokens") if name in body)
+        named = (name for name in ("max_completion_tokens", "max_tokens") if name in body)
+        name = next(named, "max_output_tokens")
         return "too_low", {"param": name, "value": request.max_tokens}
+    if door.words == "gemini" and not 1 <= request.n <= _MOST_CANDIDATES:
+        return "too_many_candidates", {}
     if door.words == "anthropic" and (request.max_tokens or 0) > model.max_output_tokens:
         limit = model.max_output_tokens
         return "too_many", {"value": request.max_tokens, "limit": limit, "model": request.model}
+    return _FINE
+
+
+# https://platform.openai.com/docs/api-reference/chat/create#n (seen 2026-11-23)
+_MOST_CHOICES = 128
+
+
+def _choices(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    if request.n < 1:
+        return "too_low", {"param": "n", "value": request.n}
+    if request.n > _MOST_CHOICES:
+        return "too_high", {"param": "n", "value": request.n, "limit": _MOST_CHOICES}
     return _FINE
 
 
@@ -96,7 +135,7 @@ def _sampling(request: Request, body: Mapping[str, object], model: Model, door: 
         model.sampling == "reasoning_none" and request.reasoning_effort == "none"
     )
     for param in ("temperature", "top_p"):
-        value = body.get(param)
+        value = getattr(request, param)
         if value is not None and not free and value != 1:
             return "sampling", {"param": param, "value": value}
     if request.temperature is not None and not 0 <= request.temperature <= hottest:
@@ -107,6 +146,8 @@ def _sampling(request: Request, body: Mapping[str, object], model: Model, door: 
 def _claude(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
     if door.words != "anthropic":
         return _FINE
+    if not request.messages:  # their contents were all empty
+        return "no_messages", {}
     if request.messages[-1].role == "assistant" and not model.assistant_prefill:
         return "prefill", {}
     if request.tool_choice not in (None, "auto", "none") and not model.forced_tool_choice:
@@ -149,6 +190,7 @@ def _context(request: Request, body: Mapping[str, object], model: Model, door: D
 _RULES: tuple[Callable[[Request, Mapping[str, object], Model, Door], Finding], ...] = (
     _messages,
     _limit,
+    _choices,
     _sampling,
     _claude,
     _tool_pairs,

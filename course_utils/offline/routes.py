@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from course_utils.offline import words
+from course_utils.offline import strict_json, words
 from course_utils.offline.call import Answer, Call, LoggedCall
 from course_utils.offline.doors import Door
 from course_utils.offline.refusals import RefusedError
@@ -53,8 +52,8 @@ class Visit:
     def json(self) -> Mapping[str, Any]:
         """The body as a JSON object. Raises RefusedError where it is none."""
         try:
-            body = json.loads(self.call.body)
-        except (ValueError, RecursionError) as error:
+            body = strict_json.read(self.call.body)
+        except ValueError as error:
             raise self.refused("not_json", problem=error) from error
         if not isinstance(body, dict):
             raise self.refused("not_json", problem="an object is expected")

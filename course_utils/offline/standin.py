@@ -3,60 +3,126 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+import logging
+import os
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.offline import ids, refusals, words
 from course_utils.offline.call import REFUSED, Answer, Call, LoggedCall
+from course_utils.offline.clock import Clock
 from course_utils.offline.doors import Door
-from course_utils.offline.endpoints import ROUTES, codec_of
 from course_utils.offline.headers import (
     COURSE_ERROR,
     DO_NOT_RETRY,
     TIER_HEADER,
     response_headers,
 )
-from course_utils.offline.recordings import SHIPPED, Recordings
+from course_utils.offline.limits import Limits, TurnedAwayError, check_size
+from course_utils.offline.plans import Faults
+from course_utils.offline.prompt_cache import PromptCache
 from course_utils.offline.refusals import RefusedError
+from course_utils.offline.replay.cassettes import Cassettes, authored_files
+from course_utils.offline.replay.recordings import SHIPPED, Recordings
 from course_utils.offline.routes import Visit
+from course_utils.offline.store import Store
 from course_utils.wire.codec import Codec
 from course_utils.wire.fields import MalformedRequestError
 from course_utils.wire.reply import Refusal
+
+# The endpoints and all behind them are imported by the first call and not by start(), which is to
+# be done at once: hence the imports inside functions.
+
+# Of so many different calls the stand-in knows how often each was sent.
+_MOST_SEEN = 1_000
 
 
 @dataclass
 class StandIn:
     """Answers calls offline, from the recordings in `folder`, which are read at the first call.
 
-    `strict` refuses what has no recording; `today` decides which models are shut down.
+    `strict` refuses what has no recording; `today` decides which models are shut down. `lenient`
+    answers every well-formed request as if its key, model and ids were known. `paths` are files
+    and folders of recordings to use instead of `folder`; verbatim exchanges among them answer
+    first, byte for byte.
     """
 
     folder: Path = SHIPPED
     strict: bool = False
     today: Callable[[], date] = date.today
-    _seen: Counter[str] = field(default_factory=Counter)
+    lenient: bool = False
+    store: Store = field(default_factory=Store)
+    clock: Clock = field(default_factory=Clock)
+    paths: tuple[Path, ...] = ()
+    faults: Faults = field(default_factory=Faults)
+    limits: Limits = field(default_factory=Limits)
+    prompt_cache: PromptCache = field(default_factory=PromptCache)
+    _seen: OrderedDict[str, int] = field(default_factory=OrderedDict)
+
+    @classmethod
+    def with_recordings(cls, *paths: str | os.PathLike[str], strict: bool = False) -> StandIn:
+        """Answers from the course's own recordings and from others, which are read at once.
+
+        Raises RecordingError where one cannot be used.
+        """
+        standin = cls(strict=strict, paths=(*map(Path, paths), SHIPPED))
+        _ = standin.cassettes, standin.recordings
+        return standin
 
     @cached_property
     def recordings(self) -> Recordings:
         """All recordings; RecordingError where one cannot be used."""
-        return Recordings.load(self.folder)
+        from course_utils.offline.replay.adapting import recordings_of
+
+        recordings = Recordings.load(*authored_files(*(self.paths or (self.folder,))))
+        recordings.add(recordings_of(self.cassettes))
+        return recordings
+
+    @cached_property
+    def cassettes(self) -> Cassettes:
+        """All verbatim exchanges; RecordingError where a file cannot be used."""
+        return Cassettes.load(*(self.paths or (self.folder,)))
 
     async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
         """The answer to a call; what it found out goes into the log's `entry`."""
+        fault = self.faults.aim(call, door)
+        codec = _codec_of(call, door)
+        try:
+            check_size(call, door)
+            if fault is not None:
+                fault.refuse(door, call, entry, codec)
+            answer = self.limits.spend(door, entry, self.respond(call, door, entry))
+        except TurnedAwayError as turned:
+            refused = _refuse(turned.refusal, codec, door, entry, self._seed(call))
+            answer = turned.complete(refused)
+        if fault is None:
+            return answer
+        entry.fault = fault.name
+        return await fault.spoil(answer, entry, codec)
+
+    def respond(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
+        """The same, for a call that no client waits for, such as a line of a batch."""
+        from course_utils.offline.endpoints import ROUTES
+
         seed = self._seed(call)
+        replayed = self._replayed(call, door, entry)
+        if replayed is not None:
+            return replayed
         found = ROUTES.find(call.method, call.path)
         if found is None:
             error = words.refusal(door.words, "no_endpoint", method=call.method, path=call.path)
-            codec = codec_of(call.method, call.path, door)
+            codec = _codec_of(call, door)
             return _refuse(error, codec, door, entry, seed)
         route, params = found
         try:
-            refusals.check_key(call, door)
+            if not self.lenient:
+                refusals.check_key(call, door)
             answer = route.handle(Visit(call, route, params, entry, seed, self))
         except RefusedError as refused:
             return _refuse(refused.refusal, route.codec, door, entry, seed)
@@ -65,19 +131,54 @@ class StandIn:
         except CourseError as error:
             problem = Refusal(500, COURSE_ERROR, str(error))
             return _refuse(problem, route.codec, door, entry, seed)
+        except Exception as error:  # a fault of ours, which must not take the caller down
+            logging.getLogger(__name__).exception("No answer to %s", call.path)
+            told = f"The course's stand-in failed, by its own fault: {type(error).__name__}."
+            problem = Refusal(500, COURSE_ERROR, told)
+            return _refuse(problem, route.codec, door, entry, seed)
         entry.status = answer.status
         return answer
+
+    def _replayed(self, call: Call, door: Door, entry: LoggedCall) -> Answer | None:
+        """The verbatim answer to a call. A foreign cassette was made with a key that is gone."""
+        exchange = self.cassettes.find(call)
+        if exchange is None:
+            return None
+        codec = _codec_of(call, door)
+        if exchange.own and exchange.status != HTTPStatus.UNAUTHORIZED and not self.lenient:
+            try:
+                refusals.check_key(call, door)
+            except RefusedError as refused:
+                return _refuse(refused.refusal, codec, door, entry, self._seed(call))
+        return self.cassettes.replay(exchange, call, codec, entry)
 
     def _seed(self, call: Call) -> str:
         """What ids are made from: the call, and how often it has been sent before."""
         digest = hashlib.sha256(call.path.encode() + call.body).hexdigest()
-        self._seen[digest] += 1
-        return f"{digest}{self._seen[digest]}"
+        count = self._seen.pop(digest, 0) + 1
+        self._seen[digest] = count
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+        return f"{digest}{count}"
+
+
+def _codec_of(call: Call, door: Door) -> Codec:
+    from course_utils.offline.endpoints import codec_of
+
+    return codec_of(call.method, call.path, door)
 
 
 def _refuse(refusal: Refusal, codec: Codec, door: Door, entry: LoggedCall, seed: str) -> Answer:
     entry.tier, entry.status, entry.refusal = REFUSED, refusal.status, refusal
-    headers = response_headers(door.provider, seed, refused=True) | {TIER_HEADER: REFUSED}
+    entry.reply = entry.recording = None
+    headers = response_headers(door.provider, seed, status=refusal.status)
+    from course_utils.wire.openai_responses import OpenAIResponses
+
+    if isinstance(codec, OpenAIResponses):
+        from course_utils.offline.endpoints.responses_headers import responses_headers
+
+        headers = responses_headers(seed, status=refusal.status)
+    headers |= {TIER_HEADER: REFUSED}
     if refusal.type == COURSE_ERROR:
         headers |= DO_NOT_RETRY
     body = codec.write_error(refusal, ids.request_id(door.provider, seed))

@@ -22,5 +22,7 @@ class LoggedCall(Protocol):
     status: int
     request: Request | None
     reply: Reply | None
+    recording: str | None
+    latency_s: float
     response_headers: Mapping[str, str]
     response_body: bytes
