@@ -13,7 +13,7 @@ from course_utils.wire.reply import Usage
 from course_utils.wire.request import CachePlan, Request
 
 # A shorter beginning is not cached, and what is known is looked for so many blocks before a mark.
-# https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching (seen 2026-11-22), which names
+# https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching, which names
 # 1,024 tokens for most models and up to 4,096 for some.
 _SHORTEST = 1024
 _LOOKBACK = 20

@@ -117,7 +117,7 @@ def _limit(request: Request, body: Mapping[str, object], model: Model, door: Doo
     return _FINE
 
 
-# https://platform.openai.com/docs/api-reference/chat/create#n (seen 2026-11-23)
+# https://platform.openai.com/docs/api-reference/chat/create#n
 _MOST_CHOICES = 128
 
 

@@ -1,7 +1,7 @@
 """Tools as an OpenAI model reads them: its prompt holds them as TypeScript, and bills that text.
 
 The form was found by comparing prompts with their bills; it is exact on recorded traffic of 2024
-to 2026. https://github.com/hmarr/openai-chat-tokens (MIT) describes it (seen 2026-11-22).
+to 2026. https://github.com/hmarr/openai-chat-tokens (MIT) describes it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from course_utils.wire.reply import Choice, Usage
 from course_utils.wire.request import Message, Request
 
 # OpenAI's chat formula: each message is framed by 3 tokens, and the reply is primed by 3 more.
-# https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken (seen 2026-11-22)
+# https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken
 _PER_MESSAGE = 3
 _PER_NAME = 1
 _PRIMING = 3

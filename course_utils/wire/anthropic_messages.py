@@ -1,7 +1,7 @@
 """Anthropic's messages format.
 
 Shapes, event order, delta sizes and padding follow real traffic of 2025 and 2026; the reference is
-https://docs.anthropic.com/en/api/messages (seen 2026-11-22).
+https://docs.anthropic.com/en/api/messages.
 """
 
 from __future__ import annotations

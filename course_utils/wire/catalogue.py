@@ -101,6 +101,19 @@ class RetiredModel:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """A model that turns text into a vector of ``size`` numbers.
+
+    Where ``fixed_size`` is true, the provider refuses to make shorter ones.
+    """
+
+    id: str
+    provider: str
+    size: int
+    fixed_size: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """Where a provider's public API is, and the course's model for each tier.
 
@@ -180,6 +193,16 @@ def retired_models() -> tuple[RetiredModel, ...]:
     return _catalogue().retired
 
 
+def embedding_models(provider_id: str) -> dict[str, EmbeddingModel]:
+    """Return the embedding models at a provider, by id; empty where it has none."""
+    return {m.id: m for m in _catalogue().embeddings if m.provider == provider_id}
+
+
+def moderation_models() -> tuple[str, ...]:
+    """Return the ids of OpenAI's moderation models, the alias first."""
+    return _catalogue().moderation
+
+
 def provider(provider_id: str) -> Provider:
     """Return a provider that the course can connect to.
 
@@ -201,6 +224,8 @@ def providers() -> tuple[Provider, ...]:
 class _Catalogue:
     models: tuple[Model, ...]
     retired: tuple[RetiredModel, ...]
+    embeddings: tuple[EmbeddingModel, ...]
+    moderation: tuple[str, ...]
 
 
 @functools.cache
@@ -222,6 +247,12 @@ def _catalogue() -> _Catalogue:
             for host, rows in facts["retired"].items()
             for model_id, row in rows.items()
         ),
+        embeddings=tuple(
+            EmbeddingModel(id=model_id, provider=host, **row)
+            for host, rows in facts["embeddings"].items()
+            for model_id, row in rows.items()
+        ),
+        moderation=tuple(facts["moderation"]["openai"]),
     )
 
 

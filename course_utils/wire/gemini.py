@@ -1,7 +1,7 @@
 """Gemini's own format: generateContent and its stream.
 
 Shapes, chunk sizes and line ends follow real traffic of 2025 and 2026; the reference is
-https://ai.google.dev/api/generate-content (seen 2026-11-22).
+https://ai.google.dev/api/generate-content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OpenAI's chat completions format, which Google and local servers speak too.
 
 Shapes, key order, chunk sizes and padding follow real traffic of 2025 and 2026; the reference is
-https://platform.openai.com/docs/api-reference/chat (seen 2026-11-22).
+https://platform.openai.com/docs/api-reference/chat.
 """
 
 from __future__ import annotations

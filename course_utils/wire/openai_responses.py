@@ -1,7 +1,7 @@
 """OpenAI's Responses format.
 
 Shapes and words follow real traffic of 2025 and 2026; the reference is
-https://platform.openai.com/docs/api-reference/responses (seen 2026-11-23). The response object is
+https://platform.openai.com/docs/api-reference/responses. The response object is
 written in `responses_body`, its events in `responses_events`.
 """
 

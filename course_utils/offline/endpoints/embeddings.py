@@ -11,21 +11,9 @@ from course_utils.offline.endpoints import vectors
 from course_utils.offline.endpoints.resources import json_answer
 from course_utils.offline.routes import Visit
 from course_utils.wire import catalogue, tokens
+from course_utils.wire.catalogue import EmbeddingModel, embedding_models
 from course_utils.wire.fields import MalformedRequestError, json_name, take
 
-# How many numbers a vector of each model has, by provider.
-# https://platform.openai.com/docs/guides/embeddings, https://ai.google.dev/gemini-api/docs/embeddings
-# and the model pages at https://ollama.com/search?c=embedding (seen 2026-11-23).
-SIZES: Mapping[str, Mapping[str, int]] = {
-    "openai": {
-        "text-embedding-3-small": 1536,
-        "text-embedding-3-large": 3072,
-        "text-embedding-ada-002": 1536,
-    },
-    "google": {"gemini-embedding-001": 3072, "gemini-embedding-2": 3072},
-    "local": {"nomic-embed-text": 768, "all-minilm": 384, "mxbai-embed-large": 1024},
-}
-_FIXED_SIZE = "text-embedding-ada-002"
 # The limits that OpenAI documents at the parameter `input` (SDK 3.54).
 _ENCODING = "cl100k_base"
 _MOST_TOKENS = 8192
@@ -36,16 +24,16 @@ def embed(visit: Visit) -> Answer:
     """A vector for each text. The same text always has the same one."""
     body = visit.json()
     name = take(body, "model", "string")
-    full_size = _full_size(visit, name)
+    model = _embedding_model(visit, name)
     texts = _texts(visit, body)
-    size = _size(visit, body, name, full_size)
+    size = _size(visit, body, model)
     counts = [_count(visit, text) for text in texts]
     write = vectors.in_base64 if _is_base64(visit, body) else vectors.in_decimals
     data = [
         {
             "object": "embedding",
             "index": index,
-            "embedding": write(vectors.vector(text, size, name, full_size)),
+            "embedding": write(vectors.vector(text, size, name, model.size)),
         }
         for index, text in enumerate(texts)
     ]
@@ -54,14 +42,14 @@ def embed(visit: Visit) -> Answer:
     return json_answer(visit, answer, limited=True)
 
 
-def _full_size(visit: Visit, name: str) -> int:
-    """The size of the model's vectors; refused where it is unknown or writes no vectors."""
-    sizes = SIZES[visit.door.provider]
+def _embedding_model(visit: Visit, name: str) -> EmbeddingModel:
+    """The model; refused where it is unknown or writes no vectors."""
+    known = embedding_models(visit.door.provider)
     plain = name.removeprefix("models/").removesuffix(":latest")
-    if plain in sizes:
-        return sizes[plain]
+    if plain in known:
+        return known[plain]
     if visit.standin.lenient:
-        return next(iter(sizes.values()))
+        return next(iter(known.values()))
     try:
         catalogue.find_model(name, visit.door.provider)
     except UnknownModelError:
@@ -101,16 +89,16 @@ def _count(visit: Visit, text: str) -> int:
     return count
 
 
-def _size(visit: Visit, body: Mapping[str, Any], name: str, full_size: int) -> int:
+def _size(visit: Visit, body: Mapping[str, Any], model: EmbeddingModel) -> int:
     size: int | None = take(body, "dimensions", "integer", default=None)
     if size is None:
-        return full_size
+        return model.size
     if visit.standin.lenient:
-        return max(1, min(size, full_size))
-    if name == _FIXED_SIZE:
+        return max(1, min(size, model.size))
+    if model.fixed_size:
         raise visit.refused("fixed_size")
-    if not 0 < size <= full_size:
-        raise visit.refused("bad_dimensions", value=size, limit=full_size)
+    if not 0 < size <= model.size:
+        raise visit.refused("bad_dimensions", value=size, limit=model.size)
     return size
 
 

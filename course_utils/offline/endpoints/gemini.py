@@ -12,13 +12,12 @@ from course_utils.offline import refusals
 from course_utils.offline.call import SIMULATED, Answer
 from course_utils.offline.endpoints import vectors
 from course_utils.offline.endpoints.completion import reply_to
-from course_utils.offline.endpoints.embeddings import SIZES
 from course_utils.offline.endpoints.resources import param, query
 from course_utils.offline.headers import TIER_HEADER, response_headers
 from course_utils.offline.routes import Route, Visit
 from course_utils.offline.usage import prompt_tokens
 from course_utils.wire import catalogue, tokens
-from course_utils.wire.catalogue import Model
+from course_utils.wire.catalogue import Model, embedding_models
 from course_utils.wire.fields import take, take_objects
 from course_utils.wire.gemini import Gemini
 from course_utils.wire.gemini_request import in_camel_case
@@ -85,7 +84,7 @@ def embed_all(visit: Visit) -> Answer:
 def list_models(visit: Visit) -> Answer:
     """The models that Google serves today, page by page."""
     rows = [_row(model) for model in _served(visit)]
-    rows += [_embedding_row(name, size) for name, size in SIZES[_PROVIDER].items()]
+    rows += [_embedding_row(m.id, m.size) for m in embedding_models(_PROVIDER).values()]
     first, size = _number(visit, "pageToken", 0), _number(visit, "pageSize", _PAGE)
     end = first + max(1, min(size, _LARGEST_PAGE))
     more = {"nextPageToken": str(end)} if end < len(rows) else {}
@@ -95,8 +94,8 @@ def list_models(visit: Visit) -> Answer:
 def get_model(visit: Visit) -> Answer:
     """One model."""
     name = param(visit, "model")
-    if name in SIZES[_PROVIDER]:
-        return _json(visit, _embedding_row(name, SIZES[_PROVIDER][name]))
+    if known := embedding_models(_PROVIDER).get(name):
+        return _json(visit, _embedding_row(known.id, known.size))
     return _json(visit, _row(_find(visit, name)))
 
 
@@ -149,11 +148,10 @@ def _embedding_usage(count: int) -> dict[str, Any]:
 def _embed(visit: Visit, request: Mapping[str, Any], path: str) -> tuple[list[float], int]:
     """The vector of one request, and the tokens of its text."""
     name = param(visit, "model")
-    full_size = SIZES[_PROVIDER].get(name)
-    if full_size is None and visit.standin.lenient:
-        full_size = max(SIZES[_PROVIDER].values())
-    if full_size is None:
+    known = embedding_models(_PROVIDER)
+    if name not in known and not visit.standin.lenient:
         raise visit.refused("not_for_embeddings", model=name)
+    full_size = known.get(name, next(iter(known.values()))).size
     config = take(request, "embedContentConfig", "object", path, request)
     size = take(config, "outputDimensionality", "integer", path, full_size)
     if not 0 < size <= full_size:

@@ -11,11 +11,10 @@ from course_utils.errors import UnknownModelError
 from course_utils.offline.call import Answer
 from course_utils.offline.clock import rfc3339
 from course_utils.offline.doors import ANTHROPIC, Door
-from course_utils.offline.endpoints.embeddings import SIZES
 from course_utils.offline.endpoints.resources import json_answer, page, param, query
 from course_utils.offline.routes import Visit
 from course_utils.wire import catalogue
-from course_utils.wire.catalogue import Model
+from course_utils.wire.catalogue import Model, embedding_models
 
 _OWNERS = {"openai": "system", "google": "google", "local": "library"}
 _LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
@@ -27,14 +26,14 @@ def list_models(visit: Visit) -> Answer:
     rows = [_describe(visit, model) for model in _served(visit)]
     if visit.door is ANTHROPIC:
         return json_answer(visit, page(rows, query(visit), _ANTHROPIC_PAGE))
-    rows += [_openai_row(visit.door, name) for name in SIZES.get(visit.door.provider, ())]
+    rows += [_openai_row(visit.door, name) for name in embedding_models(visit.door.provider)]
     return json_answer(visit, {"object": "list", "data": rows})
 
 
 def retrieve_model(visit: Visit) -> Answer:
     """One model; refused where the provider does not serve it."""
     name = param(visit, "model")
-    if name in SIZES.get(visit.door.provider, ()):
+    if name in embedding_models(visit.door.provider):
         return json_answer(visit, _openai_row(visit.door, name))
     return json_answer(visit, _describe(visit, _find(visit, name)))
 

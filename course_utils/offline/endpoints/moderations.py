@@ -17,10 +17,10 @@ from course_utils.offline import ids
 from course_utils.offline.call import Answer
 from course_utils.offline.endpoints.resources import json_answer
 from course_utils.offline.routes import Visit
+from course_utils.wire.catalogue import moderation_models
 from course_utils.wire.fields import MalformedRequestError, json_name, take, take_objects
 
 _FILE = Path(__file__).with_name("moderation.toml")
-MODELS = ("omni-moderation-latest", "omni-moderation-2024-09-26")
 # In the order in which the API lists them.
 CATEGORIES = (
     "harassment",
@@ -46,8 +46,8 @@ _SEES_IMAGES = frozenset(
 def moderate(visit: Visit) -> Answer:
     """One result for each text; text and images of one content array share one result."""
     body = visit.json()
-    name = take(body, "model", "string", default=MODELS[0])
-    if name not in MODELS and not visit.standin.lenient:
+    name = take(body, "model", "string", default=moderation_models()[0])
+    if name not in moderation_models() and not visit.standin.lenient:
         raise visit.refused("unknown_model", model=name)
     answer = {
         "id": "modr-" + ids.hexadecimal(visit.seed, 32),

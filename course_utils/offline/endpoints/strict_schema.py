@@ -12,7 +12,7 @@ def strict_problem(schema: Mapping[str, Any], context: tuple[str, ...] = ()) -> 
     """What is wrong with a schema, in OpenAI's words; None where it may be used strictly.
 
     In strict mode every object names all of its properties as required and allows no others:
-    https://platform.openai.com/docs/guides/structured-outputs (seen 2026-11-23).
+    https://platform.openai.com/docs/guides/structured-outputs.
     """
     where = f"In context={context}, "
     if schema.get("type") == "object":

@@ -1,7 +1,7 @@
 """Whether a value fits a JSON schema: the keywords that tools and structured output use.
 
 Keywords as in JSON Schema 2020-12 and, where they differ, draft 7
-(https://json-schema.org/draft/2020-12, seen 2026-11-22). Unknown keywords are passed over.
+(https://json-schema.org/draft/2020-12). Unknown keywords are passed over.
 """
 
 from __future__ import annotations
