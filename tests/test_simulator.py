@@ -492,7 +492,7 @@ def test_tool_choice_is_honoured() -> None:
 
 def test_calls_come_one_at_a_time_where_they_must() -> None:
     """Without parallel calls the second city is asked for after the first has its result."""
-    single: dict[str, Any] = {"tools": TOOLS, "rest": {"parallel_tool_calls": False}}
+    single: dict[str, Any] = {"tools": TOOLS, "parallel_tool_calls": False}
     asked = request("What is the weather in Amsterdam and Tokyo?", **single)
     first = calls(asked)
     assert first == [("get_weather", {"location": "Amsterdam"})]
@@ -500,6 +500,20 @@ def test_calls_come_one_at_a_time_where_they_must() -> None:
     told = (Message("assistant", "", (made,)), Message("tool", "rain", tool_call_id="a"))
     later = replace(asked, messages=(*asked.messages, *told))
     assert calls(later) == [("get_weather", {"location": "Tokyo"})]
+
+
+def test_anthropics_switch_for_parallel_calls_is_kept() -> None:
+    """disable_parallel_tool_use allows one call where two things are asked."""
+    body = {
+        "model": default_model("anthropic").id,
+        "max_tokens": 99,
+        "messages": [{"role": "user", "content": "What is the weather in Amsterdam and Tokyo?"}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+    }
+    asked = AnthropicMessages().read_request(body)
+    assert len(calls(replace(asked, tools=tuple(TOOLS)))) == 1
+    both = AnthropicMessages().read_request(body | {"tool_choice": {"type": "auto"}})
+    assert len(calls(replace(both, tools=tuple(TOOLS)))) == 2
 
 
 def test_a_follow_up_asks_the_same_tool() -> None:

@@ -50,6 +50,7 @@ class AnthropicMessages:
             for path, entry in take_objects(body, "messages")
             for message in _read_messages(entry, path)
         ]
+        choice = take(body, "tool_choice", "object", default={})
         output = take(body, "output_config", "object", default={})
         form = take(output, "format", "object", "output_config.", {})
         return Request(
@@ -62,7 +63,10 @@ class AnthropicMessages:
             stream=take(body, "stream", "boolean", default=False),
             stream_usage=True,
             tools=tuple(_read_tool(t, path) for path, t in take_objects(body, "tools", default=())),
-            tool_choice=_read_tool_choice(take(body, "tool_choice", "object", default={})),
+            tool_choice=_read_tool_choice(choice),
+            parallel_tool_calls=not take(
+                choice, "disable_parallel_tool_use", "boolean", "tool_choice.", False
+            ),
             json_schema=take(form, "schema", "object", "output_config.format.", None),
             reasoning_effort=take(output, "effort", "string", "output_config.", None),
             thinking=_read_thinking(take(body, "thinking", "object", default={})),

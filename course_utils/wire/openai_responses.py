@@ -53,6 +53,7 @@ class OpenAIResponses:
             stream_padding=_read_padding(body),
             tools=tuple(_read_tool(t, path) for path, t in tools if t.get("type") == "function"),
             tool_choice=_read_tool_choice(body.get("tool_choice")),
+            parallel_tool_calls=take(body, "parallel_tool_calls", "boolean", default=True),
             json_mode=output.get("type") == "json_object",
             json_schema=schema,
             reasoning_effort=_read_effort(body),

@@ -81,6 +81,7 @@ class Request:
     stream_padding: bool = True
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
+    parallel_tool_calls: bool = True
     json_mode: bool = False
     json_schema: Mapping[str, Any] | None = None
     reasoning_effort: str | None = None

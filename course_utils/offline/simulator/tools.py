@@ -44,13 +44,7 @@ def wanted_calls(request: Request) -> tuple[ToolCall, ...]:
     left = list({_key(call): call for call in calls if forced or _key(call) not in made}.values())
     if made and len(left) == len(calls) and not forced:
         return ()
-    return tuple(left[: 1 if _one_at_a_time(request) else _MOST_CALLS])
-
-
-def _one_at_a_time(request: Request) -> bool:
-    choice = request.rest.get("tool_choice")
-    single = isinstance(choice, Mapping) and choice.get("disable_parallel_tool_use") is True
-    return single or request.rest.get("parallel_tool_calls") is False
+    return tuple(left[: _MOST_CALLS if request.parallel_tool_calls else 1])
 
 
 def _key(call: ToolCall) -> tuple[str, str]:
