@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_STYLE = "text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere"
+_STYLE = "text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:break-word"
 
 
 @dataclass(frozen=True, slots=True)
