@@ -7,6 +7,7 @@ import json
 import re
 import string
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,13 @@ def chunks(reply: Reply, request: Request, dialect: OpenAIChat) -> Iterator[byte
     """The same reply as server-sent events, one chunk a delta, ended by `[DONE]`."""
     head = _head(reply, "chat.completion.chunk") | _backend(reply, request, dialect)
     usage = {"usage": None} if request.stream_usage and dialect.full else {}
-    padded = dialect.padded and request.stream_padding
+    letters = _letters(reply.id) if dialect.padded and request.stream_padding else ""
+    frame = _Frame.around_choices(head, usage, letters)
     for choice in _interleaved(reply, request, dialect):
-        yield _chunk(head | {"choices": [choice]} | usage, padded)
+        yield frame.chunk(compact(choice))
     if request.stream_usage:
-        last = {"choices": [], "usage": write_usage(reply.usage, dialect)}
-        yield _chunk(head | last, padded)
+        last = {"usage": write_usage(reply.usage, dialect)}
+        yield _Frame.around_choices(head, last, letters).chunk("")
     yield sse.encode("[DONE]")
 
 
@@ -215,13 +217,35 @@ def _call_deltas(
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
 
 
-def _chunk(body: dict[str, Any], padded: bool) -> bytes:
-    if not padded:
-        return sse.encode(compact(body))
-    text = compact(body)
-    bare = len(text) + len(_PADDING) - 2
-    # Every chunk's length is 1 above a multiple of 16, so that it does not betray the token.
-    return sse.encode(text[:-1] + _PADDING % _letters(text, (1 - bare) % 16) + "}")
+@dataclass(slots=True)
+class _Frame:
+    """What all chunks of a stream have in common, written once: a stream has a hundred of them.
+
+    `letters` are what the padding is cut from; without any, chunks are not padded.
+    """
+
+    before: str
+    after: str
+    letters: str
+    written: int = 0
+
+    @classmethod
+    def around_choices(cls, head: dict[str, Any], rest: dict[str, Any], letters: str) -> _Frame:
+        """The frame of a body that has `choices` between the fields of head and rest."""
+        after = "," + compact(rest)[1:-1] if rest else ""
+        return cls(compact(head)[:-1] + ',"choices":[', "]" + after, letters)
+
+    def chunk(self, choice: str) -> bytes:
+        """One event with one choice, given as JSON; an empty text is no choice."""
+        text = self.before + choice + self.after
+        if not self.letters:
+            return sse.encode(text + "}")
+        bare = len(text) + len(_PADDING) - 1
+        # Every chunk's length is 1 above a multiple of 16, so that it does not betray the token.
+        start = self.written % (len(self.letters) - _LONGEST_PADDING)
+        self.written += _LONGEST_PADDING
+        padding = self.letters[start : start + (1 - bare) % 16]
+        return sse.encode(text + _PADDING % padding + "}")
 
 
 def compact(body: object) -> str:
@@ -232,9 +256,11 @@ def compact(body: object) -> str:
 # Made once: a stream has a hundred chunks, and json.dumps would make an encoder for each.
 _COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _PADDING = ',"obfuscation":"%s"'
+_LONGEST_PADDING = 15
 _LETTER_OF_BYTE = bytes(ord(_LETTERS[byte % len(_LETTERS)]) for byte in range(256))
 
 
-def _letters(seed: str, n: int) -> str:
-    digest = hashlib.sha256(seed.encode()).digest()
-    return digest[:n].translate(_LETTER_OF_BYTE).decode()
+def _letters(seed: str) -> str:
+    """Letters and digits without a meaning, the same for the same seed."""
+    digest = hashlib.shake_128(seed.encode()).digest(256)
+    return digest.translate(_LETTER_OF_BYTE).decode()
