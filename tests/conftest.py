@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,15 @@ def registry_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     if done.returncode:
         pytest.skip("pip reaches no package registry from here")
     return env
+
+
+@pytest.fixture
+def lead_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Make a server's root address and a key those that a student had before start()."""
+
+    def lead(url: str, key: str) -> None:
+        for name, path in (("OPENAI", "/openai/v1"), ("ANTHROPIC", "/anthropic")):
+            monkeypatch.setenv(f"{name}_API_KEY", key)
+            monkeypatch.setenv(f"{name}_BASE_URL", url + path)
+
+    return lead

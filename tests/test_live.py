@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anthropic
 import openai
@@ -48,15 +48,12 @@ async def _slowly(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(lead_to: Callable[[str, str], None]) -> Iterator[Provider]:
     """The second server, with the student's keys and addresses leading to it."""
     provider = Provider()
     server = Server(provider)
     server.start()
-    monkeypatch.setenv("OPENAI_API_KEY", OWN_KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/openai/v1")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", OWN_KEY)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{server.url}/anthropic")
+    lead_to(server.url, OWN_KEY)
     yield provider
     offline.stop()
     server.stop()

@@ -63,15 +63,12 @@ class Provider:
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(lead_to: Callable[[str, str], None]) -> Iterator[Provider]:
     """The second server, with the student's keys and addresses leading to it."""
     provider = Provider()
     server = Server(provider)
     server.start()
-    monkeypatch.setenv("OPENAI_API_KEY", OWN_KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/openai/v1")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", OWN_KEY)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{server.url}/anthropic")
+    lead_to(server.url, OWN_KEY)
     yield provider
     offline.stop()
     server.stop()
