@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from course_utils.offline import ids
@@ -14,6 +15,7 @@ from course_utils.offline.endpoints.resources import (
     bytes_answer,
     json_answer,
     jsonl,
+    kept,
     page,
     param,
     query,
@@ -79,8 +81,8 @@ def retrieve_batch(visit: Visit) -> Answer:
 def list_batches(visit: Visit) -> Answer:
     """All batches, newest first; looking lets time pass."""
     visit.standin.clock.advance(_STEP_S)
-    kept = list(visit.standin.store.list(KIND))
-    rows = [_describe(visit, _worked(visit, batch)) for batch in reversed(kept)]
+    stored = list(visit.standin.store.list(KIND))
+    rows = [_describe(visit, _worked(visit, batch)) for batch in reversed(stored)]
     return json_answer(visit, page(rows, query(visit), _PAGE))
 
 
@@ -113,12 +115,9 @@ def read_results(visit: Visit) -> Answer:
 
 def _find(visit: Visit) -> Batch:
     batch_id = param(visit, "id")
-    batch = visit.standin.store.get(KIND, batch_id)
-    if isinstance(batch, Batch):
-        return batch
-    if visit.standin.lenient:
-        return Batch(batch_id, visit.standin.clock.now - _WORK_S, results=())
-    raise visit.refused("no_batch", id=batch_id)
+    ended = visit.standin.clock.now - _WORK_S
+    invent = partial(Batch, batch_id, ended, results=())
+    return kept(visit, KIND, Batch, batch_id, "no_batch", invent)
 
 
 def _show(visit: Visit, batch: Batch) -> Answer:

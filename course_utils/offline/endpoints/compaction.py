@@ -16,6 +16,7 @@ from course_utils.offline.endpoints.completion import model_of
 from course_utils.offline.endpoints.resources import json_answer
 from course_utils.offline.endpoints.response_items import listed
 from course_utils.offline.endpoints.response_refusals import check_request
+from course_utils.offline.endpoints.responses import conversation_before
 from course_utils.offline.routes import Visit
 from course_utils.offline.usage import prompt_tokens
 
@@ -31,7 +32,7 @@ def compact(visit: Visit) -> Answer:
     if body["input"] is None:
         body["input"] = ""
     visit.route.codec.read_request(body)
-    items = (*_before(visit, body), *listed(body["input"], visit.seed))
+    items = (*conversation_before(visit, body), *listed(body["input"], visit.seed))
     request = visit.route.codec.read_request({**body, "input": list(items)})
     visit.entry.request = request
     model = model_of(visit, request, body, check_request)
@@ -43,17 +44,6 @@ def compact(visit: Visit) -> Answer:
         "usage": _usage(prompt_tokens(request, model)),
     }
     return json_answer(visit, answer, limited=True)
-
-
-def _before(visit: Visit, body: Item) -> tuple[Item, ...]:
-    """The conversation that is gone on from."""
-    wanted = body.get("previous_response_id")
-    previous = visit.standin.store.get("response", str(wanted))
-    if previous is not None:
-        return tuple(previous.conversation)
-    if wanted is None or visit.standin.lenient:
-        return ()
-    raise visit.refused("no_previous", id=wanted)
 
 
 def _users(visit: Visit, items: tuple[Item, ...]) -> list[Item]:

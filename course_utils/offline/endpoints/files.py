@@ -6,13 +6,21 @@ import hashlib
 import itertools
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 
 from course_utils.offline import ids
 from course_utils.offline.call import Answer
-from course_utils.offline.endpoints.resources import bytes_answer, json_answer, page, param, query
+from course_utils.offline.endpoints.resources import (
+    bytes_answer,
+    json_answer,
+    kept,
+    page,
+    param,
+    query,
+)
 from course_utils.offline.routes import Visit
 from course_utils.wire.fields import MalformedRequestError
 
@@ -93,12 +101,9 @@ def delete_file(visit: Visit) -> Answer:
 
 def find(visit: Visit, file_id: str) -> File:
     """The file; refused where there is none."""
-    file = visit.standin.store.get(KIND, file_id)
-    if isinstance(file, File):
-        return file
-    if visit.standin.lenient:
-        return File(file_id, "upload", "assistants", b"", visit.standin.clock.now)
-    raise visit.refused("no_file", id=file_id)
+    now = visit.standin.clock.now
+    invent = partial(File, file_id, "upload", "assistants", b"", now)
+    return kept(visit, KIND, File, file_id, "no_file", invent)
 
 
 def describe(file: File) -> dict[str, Any]:

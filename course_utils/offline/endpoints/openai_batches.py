@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from course_utils.offline import ids
 from course_utils.offline.call import Answer
 from course_utils.offline.endpoints import files
-from course_utils.offline.endpoints.resources import ask, json_answer, jsonl, page, param, query
+from course_utils.offline.endpoints.resources import (
+    ask,
+    json_answer,
+    jsonl,
+    kept,
+    page,
+    param,
+    query,
+)
 from course_utils.offline.routes import Visit
 from course_utils.wire.fields import take
 
@@ -88,8 +97,8 @@ def retrieve_batch(visit: Visit) -> Answer:
 def list_batches(visit: Visit) -> Answer:
     """All batches, newest first; looking lets time pass."""
     now = visit.standin.clock.advance(_STEP_S)
-    kept = list(visit.standin.store.list(KIND))
-    rows = [_describe(_worked(visit, batch), now) for batch in reversed(kept)]
+    stored = list(visit.standin.store.list(KIND))
+    rows = [_describe(_worked(visit, batch), now) for batch in reversed(stored)]
     return json_answer(visit, {"object": "list"} | page(rows, query(visit), _PAGE))
 
 
@@ -105,12 +114,9 @@ def cancel_batch(visit: Visit) -> Answer:
 
 def _find(visit: Visit) -> Batch:
     batch_id = param(visit, "id")
-    batch = visit.standin.store.get(KIND, batch_id)
-    if isinstance(batch, Batch):
-        return batch
-    if visit.standin.lenient:
-        return Batch(batch_id, ENDPOINTS[1], "file-unknown", visit.standin.clock.now)
-    raise visit.refused("no_batch", id=batch_id)
+    now = visit.standin.clock.now
+    invent = partial(Batch, batch_id, ENDPOINTS[1], "file-unknown", now)
+    return kept(visit, KIND, Batch, batch_id, "no_batch", invent)
 
 
 def _show(visit: Visit, batch: Batch) -> Answer:

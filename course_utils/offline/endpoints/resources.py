@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
 from course_utils.offline.call import SIMULATED, Answer, Call, Log
@@ -13,6 +13,7 @@ from course_utils.offline.headers import TIER_HEADER, response_headers
 from course_utils.offline.routes import Visit
 
 Body = Mapping[str, Any]
+Kept = TypeVar("Kept")
 
 
 def json_answer(visit: Visit, body: Body, *, limited: bool = False) -> Answer:
@@ -34,6 +35,21 @@ def bytes_answer(
     if not limited:
         common = {name: value for name, value in common.items() if "ratelimit" not in name}
     return Answer(200, common | dict(headers) | {TIER_HEADER: SIMULATED}, (content,))
+
+
+def kept(
+    visit: Visit, kind: str, of: type[Kept], id: str, refusal: str, invent: Callable[[], Kept]
+) -> Kept:
+    """What the store keeps under an id; a lenient server invents what it lacks.
+
+    Raises the provider's `refusal` where there is none.
+    """
+    found = visit.standin.store.get(kind, id)
+    if isinstance(found, of):
+        return found
+    if visit.standin.lenient:
+        return invent()
+    raise visit.refused(refusal, id=id)
 
 
 def param(visit: Visit, name: str) -> str:

@@ -142,17 +142,17 @@ def _read(visit: Visit, body: Mapping[str, Any]) -> tuple[Request, tuple[Mapping
     if not visit.standin.lenient:
         check_values(visit, body)
         check_input(visit, body)
-    before = _before(visit, body)
+    before = conversation_before(visit, body)
     items = (*before, *listed(body.get("input"), visit.seed))
     return (CODEC.read_request({**body, "input": list(items)}) if before else request), items
 
 
-def _before(visit: Visit, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def conversation_before(visit: Visit, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """The conversation that a request goes on from; its instructions do not go with it."""
     wanted = body.get("previous_response_id")
     if wanted is None:
         return ()
-    previous = visit.standin.store.get(_KIND, wanted)
+    previous = visit.standin.store.get(_KIND, str(wanted))
     if previous is not None:
         return tuple(previous.conversation)
     if visit.standin.lenient:

@@ -8,7 +8,7 @@ from typing import Any
 
 from course_utils.offline.call import Answer
 from course_utils.offline.endpoints.completion import complete
-from course_utils.offline.endpoints.resources import json_answer, page, param, query
+from course_utils.offline.endpoints.resources import json_answer, kept, page, param, query
 from course_utils.offline.routes import Visit
 from course_utils.wire import catalogue
 from course_utils.wire.fields import take
@@ -81,12 +81,7 @@ def list_messages(visit: Visit) -> Answer:
 
 def _find(visit: Visit) -> Chat:
     name = param(visit, "id")
-    chat = visit.standin.store.get(KIND, name)
-    if isinstance(chat, Chat):
-        return chat
-    if visit.standin.lenient:
-        return Chat(_unknown(visit, name))
-    raise visit.refused("no_chat", id=name)
+    return kept(visit, KIND, Chat, name, "no_chat", lambda: Chat(_unknown(visit, name)))
 
 
 def _unknown(visit: Visit, name: str) -> dict[str, Any]:
