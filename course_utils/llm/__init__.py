@@ -1,1 +1,1 @@
-"""What the course builds: small modules that a student can read in one sitting."""
+"""What the course builds: a client for four providers, and what makes it reliable and cheap."""
