@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,17 @@ from course_utils.wire.catalogue import (
     RetiredModel,
     Tier,
     default_model,
+    embedding_models,
+    family,
     find_model,
     models,
+    moderation_models,
     provider,
     providers,
     retired_models,
 )
 
+PACKAGE = Path(__file__).parents[1] / "course_utils"
 PRICES = Path(__file__).parents[2] / "shared" / "data" / "prices.json"
 TIERS: tuple[Tier, ...] = ("budget", "standard", "premium")
 DEFAULTS = [(p.id, tier) for p in providers() for tier in TIERS]
@@ -410,3 +416,83 @@ def test_importing_the_catalogue_does_not_read_it() -> None:
         "assert c._catalogue.cache_info().currsize == 1"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("gpt-3.5-turbo-0613", {"encoding": "cl100k_base", "reasoning": False,
+                                "fingerprint": False}),
+        ("gpt-4-turbo", {"encoding": "cl100k_base", "reasoning": False, "fingerprint": False}),
+        ("gpt-4o-2024-08-06", {"encoding": None, "reasoning": False, "fingerprint": True}),
+        ("ft:gpt-4o-mini:course::1", {"reasoning": False, "priming_tokens": 3}),
+        ("chatgpt-4o-latest", {"reasoning": False}),
+        ("o3-mini-2025-01-31", {"reasoning": True, "priming_tokens": 2, "always_reasons": True}),
+        ("gpt-5-2025-08-07", {"fingerprint": False, "priming_tokens": 2, "effort": "medium"}),
+        ("gpt-5.1", {"effort": "none", "top_p": 1.0, "framing_tokens": 1}),
+        ("gpt-5.4-mini", {"effort": "none", "top_p": 0.98, "has_phase": False}),
+        ("openai/gpt-5.5", {"effort": "medium", "has_phase": True,
+                            "reasoning_context": "current_turn"}),
+        ("gpt-5.6-sol", {"reasoning_context": "all_turns", "cache_retention": "24h"}),
+        ("gpt-7", {"reasoning": True, "reasoning_context": "all_turns", "framing_tokens": 4}),
+        ("My model", {"reasoning": None, "encoding": None, "effort": None, "top_p": 1.0}),
+        ("claude-3-5-sonnet-20241022", {"shows_thinking": True, "counts_thinking": False,
+                                        "names_place": False}),
+        ("claude-opus-4-20250514", {"shows_thinking": True, "names_place": False}),
+        ("claude-haiku-4-5-20251001", {"shows_thinking": True, "names_place": False}),
+        ("claude-opus-4-6", {"shows_thinking": True, "counts_thinking": False,
+                             "names_place": True}),
+        ("claude-opus-4-7", {"shows_thinking": False, "counts_thinking": False,
+                             "names_place": True}),
+        ("claude-opus-4-8", {"shows_thinking": False, "counts_thinking": True}),
+        ("claude-sonnet-5", {"shows_thinking": False, "counts_thinking": True,
+                             "names_place": True}),
+    ],
+)  # fmt: skip
+def test_a_name_tells_what_its_generation_does(name: str, facts: dict[str, Any]) -> None:
+    """A family is found by name, with a date, a vendor or a fine-tuning's mark around it or not."""
+    found = family(name)
+    assert {field: getattr(found, field) for field in facts} == facts
+
+
+def test_families_and_models_agree() -> None:
+    """Where a model's table and its family speak of the same, they say the same."""
+    for model in models("openai"):
+        found = family(model.id)
+        assert found.reasoning is model.reasoning, model.id
+        assert found.encoding in (None, model.encoding), model.id
+        assert (found.encoding is None) is (model.encoding == "o200k_base"), model.id
+
+
+def strings_in(path: Path) -> Iterator[tuple[int, str]]:
+    """The strings in a module, each with its line; docstrings are left out."""
+    tree = ast.parse(path.read_text("utf-8"))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first = [node.body[0] for node in ast.walk(tree) if isinstance(node, documented) and node.body]
+    docstrings = {id(node.value) for node in first if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield node.lineno, str(node.value)
+
+
+def naming_a_model() -> re.Pattern[str]:
+    """Fits a text with a model's id in it, or a pattern for a family of models."""
+    ids = {model.id for model in all_models()} | set(moderation_models())
+    ids |= {name for p in providers() for name in embedding_models(p.id)}
+    stems = {re.split(r"-?\d", name.rpartition("/")[2])[0] for name in ids} - {"", "o"}
+    whole, begun = ("|".join(map(re.escape, sorted(names))) for names in (ids, stems))
+    # After "gpt" comes a version or what stands for one in a regular expression.
+    return re.compile(rf"\b(?:{whole})\b|\b(?:{begun})-?[\d(\[\\]|\bo(?:\\d|\[|\d\b)")
+
+
+def test_no_module_names_a_model() -> None:
+    """Ids of models and patterns for families of them stand in the catalogue's files alone."""
+    names = naming_a_model()
+    assert all(names.search(text) for text in ("gpt-(4|5)(-|$)", "claude-haiku-4", r"o\d", "o3"))
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}: {text[:60]!r}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, text in strings_in(path)
+        if names.search(text)
+    ]
+    assert found == []

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, compress
 from typing import Any
 
-from course_utils.wire import messages_writing, sse
+from course_utils.wire import messages_asking, messages_writing, sse
 from course_utils.wire.fields import MalformedRequestError, json_name, rest_of, take, take_objects
 from course_utils.wire.messages_writing import TO_STOP_REASON
 from course_utils.wire.messages_writing import compact as _compact
@@ -73,6 +73,10 @@ class AnthropicMessages:
             cache_plan=_read_cache_plan(body),
             rest=rest_of(body, _KNOWN),
         )
+
+    def write_request(self, request: Request) -> dict[str, Any]:
+        """The JSON body that asks for it; what Anthropic has no field for is left out."""
+        return messages_asking.body(request)
 
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""
@@ -150,7 +154,9 @@ def _read_messages(body: Mapping[str, Any], path: str) -> Iterator[Message]:
     for at, block in blocks:
         if block.get("type") == "tool_result":
             call_id = take(block, "tool_use_id", "string", at)
-            yield Message("tool", _text(block.get("content")), tool_call_id=call_id)
+            failed = take(block, "is_error", "boolean", at, False)
+            text = _text(block.get("content"))
+            yield Message("tool", text, tool_call_id=call_id, is_error=failed)
     message = Message(
         role,
         _text([block for _, block in blocks]),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from course_utils.errors import RetiredModelError, UnknownModelError, UnknownProviderError
+from course_utils.wire.families import Families, Family
 
 Tier = Literal["budget", "standard", "premium"]
 MaxTokensParam = Literal["max_tokens", "max_completion_tokens"]
@@ -55,6 +56,25 @@ class Price:
     batch_input: float | None = None
     batch_output: float | None = None
     bands: tuple[Band, ...] = ()
+
+    def in_batch(self) -> Price:
+        """These prices in the provider's Batch API; the same where it has none.
+
+        What a batch saves on input, it saves on the cache too, and in every band.
+        """
+        if self.batch_input is None or self.batch_output is None:
+            return self
+        share, share_out = self.batch_input / self.input, self.batch_output / self.output
+        return Price(
+            self.batch_input,
+            self.batch_output,
+            cached_input=None if self.cached_input is None else self.cached_input * share,
+            cache_write=None if self.cache_write is None else self.cache_write * share,
+            bands=tuple(
+                Band(band.above_tokens, band.input * share, band.output * share_out)
+                for band in self.bands
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +208,17 @@ def models(provider_id: str | None = None) -> tuple[Model, ...]:
     return found
 
 
+@functools.lru_cache(maxsize=256)
+def family(model_id: str) -> Family:
+    """Return what is known of a model's generation by its name alone, whether we know it or not."""
+    return _catalogue().families.find(model_id)
+
+
+def answering_name(model_id: str) -> str:
+    """Return the name under which a model answers: the version behind a name that moves."""
+    return _catalogue().snapshots.get(model_id, model_id)
+
+
 def retired_models() -> tuple[RetiredModel, ...]:
     """Return the models that are gone and have no price any more, grouped by provider."""
     return _catalogue().retired
@@ -223,6 +254,8 @@ def providers() -> tuple[Provider, ...]:
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
     models: tuple[Model, ...]
+    families: Families
+    snapshots: dict[str, str]
     retired: tuple[RetiredModel, ...]
     embeddings: tuple[EmbeddingModel, ...]
     moderation: tuple[str, ...]
@@ -242,6 +275,8 @@ def _catalogue() -> _Catalogue:
             for host, rows in facts["models"].items()
             for model_id, row in rows.items()
         ),
+        families=Families.read(facts["families"], facts["family"]),
+        snapshots=facts["snapshots"],
         retired=tuple(
             RetiredModel(id=model_id, provider=host, **row)
             for host, rows in facts["retired"].items()

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from course_utils.wire import sse, tokens
+from course_utils.wire import catalogue, sse, tokens
 from course_utils.wire.reply import Choice, Reply, TokenLogprob, Usage
 from course_utils.wire.request import Request, ToolCall
 
 if TYPE_CHECKING:
     from course_utils.wire.openai_chat import OpenAIChat
 
-# Models that send a null where the others say which configuration of the backend answered.
-_NO_FINGERPRINT = re.compile(r"gpt-(3\.5|4|5)(-|$)")
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -40,7 +37,7 @@ def chunks(reply: Reply, request: Request, dialect: OpenAIChat) -> Iterator[byte
     letters = _letters(reply.id) if dialect.padded and request.stream_padding else ""
     frame = _Frame.around_choices(head, usage, letters)
     for choice in _interleaved(reply, request, dialect):
-        yield frame.chunk(compact(choice))
+        yield frame.chunk(choice)
     if request.stream_usage:
         last = {"usage": write_usage(reply.usage, dialect)}
         yield _Frame.around_choices(head, last, letters).chunk("")
@@ -55,7 +52,10 @@ def write_usage(usage: Usage, dialect: OpenAIChat) -> dict[str, Any]:
         "total_tokens": usage.total_tokens,
     }
     if dialect.full:
-        body["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens, "audio_tokens": 0}
+        details = {"cached_tokens": usage.cached_tokens, "audio_tokens": 0}
+        if usage.cache_write_tokens:
+            details["cache_write_tokens"] = usage.cache_write_tokens
+        body["prompt_tokens_details"] = details
         body["completion_tokens_details"] = {
             "reasoning_tokens": usage.reasoning_tokens,
             "audio_tokens": 0,
@@ -76,7 +76,7 @@ def _backend(reply: Reply, request: Request, dialect: OpenAIChat) -> dict[str, A
     tier = request.rest.get("service_tier")
     served = tier if tier in ("flex", "priority", "scale") else "default"
     digest = hashlib.sha256(reply.model.encode()).hexdigest()[:10]
-    fingerprint = None if _NO_FINGERPRINT.match(reply.model) else f"fp_{digest}"
+    fingerprint = f"fp_{digest}" if catalogue.family(reply.model).fingerprint else None
     return {"service_tier": served, "system_fingerprint": fingerprint}
 
 
@@ -87,7 +87,12 @@ def _write_choice(
     if choice.tool_calls and _has_functions(request):
         message["function_call"] = _write_function(choice.tool_calls[0])
     elif choice.tool_calls:
-        message["tool_calls"] = [_write_tool_call(call) for call in choice.tool_calls]
+        # Ollama counts the calls of a whole reply too, as others do in a stream only.
+        counted = not dialect.full and dialect.fingerprint is not None
+        message["tool_calls"] = [
+            _write_tool_call(call, at if counted else None)
+            for at, call in enumerate(choice.tool_calls)
+        ]
     elif not choice.refusal:
         message["content"] = choice.text
     if message["content"] is None and not dialect.full:
@@ -114,8 +119,9 @@ def _has_functions(request: Request) -> bool:
     return "functions" in request.rest
 
 
-def _write_tool_call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": _write_function(call)}
+def _write_tool_call(call: ToolCall, index: int | None = None) -> dict[str, Any]:
+    place = {} if index is None else {"index": index}
+    return {"id": call.id, **place, "type": "function", "function": _write_function(call)}
 
 
 def _write_function(call: ToolCall) -> dict[str, Any]:
@@ -139,8 +145,9 @@ def _write_logprob(entry: TokenLogprob) -> dict[str, Any]:
     return {"token": entry.token, "logprob": entry.logprob, "bytes": list(entry.utf8)}
 
 
-def _interleaved(reply: Reply, request: Request, dialect: OpenAIChat) -> Iterator[dict[str, Any]]:
-    """The chunks of all choices: each opens with two, then they take turns, and end together."""
+def _interleaved(reply: Reply, request: Request, dialect: OpenAIChat) -> Iterator[str]:
+    """The chunks of all choices, as JSON: each opens with two, then they take turns, and end
+    together."""
     streams = [
         _choice_chunks(i, choice, reply, request, dialect) for i, choice in enumerate(reply.choices)
     ]
@@ -156,20 +163,27 @@ def _interleaved(reply: Reply, request: Request, dialect: OpenAIChat) -> Iterato
     for index, choice in enumerate(reply.choices):
         empty = _logprobs_field(None, reply, dialect)
         reason = _finish_reason(choice, request)
-        yield {"index": index, "delta": {}, **empty, "finish_reason": reason}
+        yield compact({"index": index, "delta": {}, **empty, "finish_reason": reason})
 
 
 def _choice_chunks(
     index: int, choice: Choice, reply: Reply, request: Request, dialect: OpenAIChat
-) -> Iterator[dict[str, Any]]:
-    """All chunks of one choice but the last, which says why it ended."""
+) -> Iterator[str]:
+    """All chunks of one choice but the last, which says why it ended, as JSON."""
     entries = iter(choice.logprobs or ())
+    # Of a hundred chunks all but one are a piece of text in the same frame, written once.
+    empty = {"index": index, "delta": {"content": ""}} | _logprobs_field(None, reply, dialect)
+    before, after = compact(empty | {"finish_reason": None}).split('""')
     for delta in _deltas(choice, request, dialect):
+        if isinstance(delta, str) and choice.logprobs is None:
+            yield before + compact(delta) + after
+            continue
+        whole = {"content": delta} if isinstance(delta, str) else delta
         logprobs = None
         if choice.logprobs is not None:
-            logprobs = tuple(_entries_of(delta.get("content") or "", entries))
+            logprobs = tuple(_entries_of(whole.get("content") or "", entries))
         field = _logprobs_field(logprobs, reply, dialect)
-        yield {"index": index, "delta": delta, **field, "finish_reason": None}
+        yield compact({"index": index, "delta": whole, **field, "finish_reason": None})
 
 
 def _entries_of(piece: str, entries: Iterator[TokenLogprob]) -> Iterator[TokenLogprob]:
@@ -180,8 +194,13 @@ def _entries_of(piece: str, entries: Iterator[TokenLogprob]) -> Iterator[TokenLo
         yield entry
 
 
-def _deltas(choice: Choice, request: Request, dialect: OpenAIChat) -> Iterator[dict[str, Any]]:
-    """What each chunk adds: the role first, then a piece of text, refusal or tool call each."""
+def _deltas(
+    choice: Choice, request: Request, dialect: OpenAIChat
+) -> Iterator[dict[str, Any] | str]:
+    """What each chunk adds: the role first, then a piece of text, refusal or tool call each.
+
+    A piece of text comes as it is, all else as the delta's fields.
+    """
     refusal = {"refusal": None} if dialect.full else {}
     opened: dict[str, Any] = {"role": "assistant", "content": None}
     if choice.tool_calls and not choice.text:
@@ -193,8 +212,7 @@ def _deltas(choice: Choice, request: Request, dialect: OpenAIChat) -> Iterator[d
             yield {"refusal": piece}
         return
     yield opened | {"content": ""} | refusal
-    for piece in tokens.pieces(choice.text, dialect.delta_tokens):
-        yield {"content": piece}
+    yield from tokens.pieces(choice.text, dialect.delta_tokens)
     yield from _call_deltas(choice.tool_calls, {}, {}, request)
 
 

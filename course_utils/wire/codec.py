@@ -17,6 +17,9 @@ class Codec(Protocol):
     def read_request(self, body: Mapping[str, Any]) -> Request:
         """The request in a body; MalformedRequestError where it does not fit the format."""
 
+    def write_request(self, request: Request) -> dict[str, Any]:
+        """The JSON body that asks for it; what the format has no field for is left out."""
+
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from course_utils.wire import sse, tokens
+from course_utils.wire import gemini_asking, sse, tokens
 from course_utils.wire.fields import MalformedRequestError
 from course_utils.wire.gemini_request import read_request
 from course_utils.wire.reply import Choice, Refusal, Reply, Usage
@@ -49,6 +49,10 @@ class Gemini:
     def read_request(self, body: Mapping[str, Any]) -> Request:
         """The request in a body; MalformedRequestError where it does not fit the format."""
         return read_request(body, self.model, streamed=self.streamed)
+
+    def write_request(self, request: Request) -> dict[str, Any]:
+        """The JSON body that asks for it; model and streaming stand in the path."""
+        return gemini_asking.body(request)
 
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""

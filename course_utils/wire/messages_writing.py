@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import cycle, islice
 from typing import Any
 
-from course_utils.wire import sse, tokens
+from course_utils.wire import catalogue, sse, tokens
 from course_utils.wire.reply import Choice, Reply, Thinking
 from course_utils.wire.request import Request
 
@@ -29,9 +28,6 @@ _FINAL_USAGE = (
 # Tokens a text delta: real streams send several at a time, few at first and more later.
 _DELTA_TOKENS = (1, 4, 2, 9, 3, 2, 11)
 _THINKING_TOKENS = (2, 6, 5)
-# What a server says of its place and of its thinking came in with these generations of models.
-_NAMELESS_PLACE = re.compile(r"claude-(\d|instant|(haiku|sonnet|opus)-4(-[0-5])?(-\d{8})?$)")
-_UNCOUNTED_THINKING = re.compile(r"claude-(\d|instant|(haiku|sonnet|opus)-4(-[0-7])?(-\d{8})?$)")
 
 
 def message(reply: Reply, request: Request) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def _write_usage(reply: Reply, request: Request) -> dict[str, Any]:
     lasting = request.cache_plan is not None and request.cache_plan.lasting
     written = (0, usage.cache_write_tokens) if lasting else (usage.cache_write_tokens, 0)
     details = {"output_tokens_details": {"thinking_tokens": usage.reasoning_tokens}}
-    old = _UNCOUNTED_THINKING.match(reply.model)
+    family = catalogue.family(reply.model)
     return {
         "input_tokens": usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
@@ -111,9 +107,9 @@ def _write_usage(reply: Reply, request: Request) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": written[1],
         },
         "output_tokens": usage.completion_tokens,
-        **({} if old else details),
+        **(details if family.counts_thinking else {}),
         "service_tier": "standard",
-        "inference_geo": "not_available" if _NAMELESS_PLACE.match(reply.model) else "global",
+        "inference_geo": "global" if family.names_place else "not_available",
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from course_utils.wire import chat_writing, sse
+from course_utils.wire import chat_asking, chat_writing, sse
 from course_utils.wire.fields import MalformedRequestError, json_name, rest_of, take, take_objects
 from course_utils.wire.reply import Choice, Refusal, Reply, TokenLogprob, Usage
 from course_utils.wire.request import Message, Request, Tool, ToolCall
@@ -47,7 +47,9 @@ class OpenAIChat:
 
     `full` replies carry the nulls, details and tiers that OpenAI sends and others leave out;
     `padded` streams hide the length of each token; `delta_tokens` is the size of a text delta;
-    `google_errors` are objects in a list, with a status in words.
+    `google_errors` are objects in a list, with a status in words; `max_tokens_param` is the name of
+    the limit on the answer in a request; `layered` errors show by their indent how far into the
+    provider a call came.
     """
 
     full: bool = True
@@ -56,6 +58,8 @@ class OpenAIChat:
     fingerprint: str | None = None
     delta_tokens: int = 1
     google_errors: bool = False
+    max_tokens_param: str = "max_completion_tokens"
+    layered: bool = True
 
     def read_request(self, body: Mapping[str, Any]) -> Request:
         """The request in a body; MalformedRequestError where it does not fit the format."""
@@ -65,7 +69,7 @@ class OpenAIChat:
         limit = take(body, "max_tokens", "integer", default=None)
         return Request(
             model=take(body, "model", "string"),
-            messages=tuple(_read_message(m, path) for path, m in take_objects(body, "messages")),
+            messages=tuple(read_message(m, path) for path, m in take_objects(body, "messages")),
             max_tokens=take(body, "max_completion_tokens", "integer", default=limit),
             temperature=take(body, "temperature", "number", default=None),
             top_p=take(body, "top_p", "number", default=None),
@@ -84,6 +88,10 @@ class OpenAIChat:
             logprobs=_read_logprobs_wish(body),
             rest=rest_of(body, _KNOWN),
         )
+
+    def write_request(self, request: Request) -> dict[str, Any]:
+        """The JSON body that asks for it."""
+        return chat_asking.body(request, self.max_tokens_param)
 
     def write_reply(self, reply: Reply, request: Request) -> bytes:
         """The JSON body of a reply that is not streamed."""
@@ -132,7 +140,8 @@ class OpenAIChat:
             "code": refusal.code,
         }
         # Two layers answer at OpenAI: the outer one, which knows keys and models, indents by 4.
-        if self.full and (refusal.status == 401 or refusal.code == "model_not_found"):
+        outer = refusal.status == 401 or refusal.code == "model_not_found"
+        if self.full and outer and self.layered:
             return (json.dumps({"error": error}, indent=4, ensure_ascii=False) + "\n").encode()
         if self.indent is None:
             return (chat_writing.compact({"error": error}) + "\n").encode()
@@ -156,11 +165,23 @@ class OpenAIChat:
 
 
 OPENAI = OpenAIChat()
-GOOGLE = OpenAIChat(full=False, padded=False, indent=None, delta_tokens=40, google_errors=True)
-LOCAL = OpenAIChat(full=False, padded=False, indent=None, fingerprint="fp_ollama")
+# Endpoints where one layer answers for all: vectors and responses.
+UNLAYERED = OpenAIChat(layered=False)
+GOOGLE = OpenAIChat(
+    full=False,
+    padded=False,
+    indent=None,
+    delta_tokens=40,
+    google_errors=True,
+    max_tokens_param="max_tokens",
+)
+LOCAL = OpenAIChat(
+    full=False, padded=False, indent=None, fingerprint="fp_ollama", max_tokens_param="max_tokens"
+)
 
 
-def _read_message(body: Mapping[str, Any], path: str) -> Message:
+def read_message(body: Mapping[str, Any], path: str) -> Message:
+    """One message of a conversation; MalformedRequestError where it does not fit the format."""
     role = take(body, "role", "string", path)
     text, attachments = _read_content(body.get("content"), path)
     name = take(body, "name", "string", path, None)
@@ -269,10 +290,12 @@ def _read_logprob(body: Mapping[str, Any]) -> TokenLogprob:
 
 
 def _read_usage(body: Mapping[str, Any]) -> Usage:
+    read = body.get("prompt_tokens_details") or {}
     return Usage(
         prompt_tokens=body.get("prompt_tokens") or 0,
         completion_tokens=body.get("completion_tokens") or 0,
-        cached_tokens=(body.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+        cached_tokens=read.get("cached_tokens") or 0,
+        cache_write_tokens=read.get("cache_write_tokens") or 0,
         reasoning_tokens=(body.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from course_utils.wire import openai_chat, sse
+from course_utils.wire import openai_chat, responses_asking, sse
 from course_utils.wire.fields import MalformedRequestError, json_name, rest_of, take, take_objects
 from course_utils.wire.reply import Choice, Refusal, Reply, Usage
 from course_utils.wire.request import Message, Request, Tool, ToolCall
@@ -61,6 +61,10 @@ class OpenAIResponses:
             rest=rest_of(body, _READ),
         )
 
+    def write_request(self, request: Request) -> dict[str, Any]:
+        """The JSON body that asks for it; what the format has no field for is left out."""
+        return responses_asking.body(request)
+
     def write_reply(self, reply: Reply, request: Request, status: str | None = None) -> bytes:
         """The JSON body of a response; `status` where it is not that of a finished one."""
         return _indented(write_response(reply, request, status))
@@ -100,7 +104,7 @@ class OpenAIResponses:
 
     def write_error(self, refusal: Refusal, request_id: str) -> bytes:
         """The JSON body of an error, the same as in OpenAI's other formats."""
-        return openai_chat.OPENAI.write_error(refusal, request_id)
+        return openai_chat.UNLAYERED.write_error(refusal, request_id)
 
     def malformed(self, error: MalformedRequestError) -> Refusal:
         """OpenAI's words for a body that does not fit the format."""

@@ -29,9 +29,11 @@ class Tool:
 class Message:
     """One entry of a conversation.
 
-    `role` is system, user, assistant or tool. A tool message answers the call `tool_call_id`.
+    `role` is system, user, assistant or tool. A tool message answers the call `tool_call_id`;
+    `is_error` says that the tool failed, where a format has a field for that.
     `attachments` keeps content parts that are not text (images, audio) as they came. `name` tells
-    two speakers of one role apart.
+    two speakers of one role apart. `thoughts` are blocks of an assistant's thinking, with the
+    signatures that its provider wants back unchanged; no other provider gets them.
     """
 
     role: str
@@ -40,6 +42,8 @@ class Message:
     tool_call_id: str | None = None
     attachments: tuple[Mapping[str, Any], ...] = ()
     name: str | None = None
+    thoughts: tuple[Mapping[str, Any], ...] = ()
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,17 @@ itself (reasoning, phase, cache retention) follows the bodies of each generation
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from course_utils.wire import catalogue
+from course_utils.wire.families import Family
 from course_utils.wire.reply import Choice, Reply, TokenLogprob, Usage
 from course_utils.wire.request import Request
 
 # What a response's status is while its output is still to come, or never comes.
 UNFINISHED = ("queued", "in_progress", "cancelled")
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
 _ITEM_KINDS = {"message": "msg", "function_call": "fc", "reasoning": "rs"}
 _NO_TOOL_USAGE = {
     "image_gen": {
@@ -52,23 +51,10 @@ _TOOL_DEFAULTS: dict[str, dict[str, Any]] = {
 _SUMMARY = "**Reading the question**\n\nNo model reasons here: the course's stand-in answers."
 
 
-@dataclass(frozen=True, slots=True)
-class _Traits:
-    """What a model's generation puts into its responses unasked."""
-
-    reasons: bool
-    always_shows: bool
-    effort: str | None
-    top_p: float
-    context: str
-    retention: str
-    has_phase: bool
-
-
 def write_response(reply: Reply, request: Request, status: str | None = None) -> dict[str, Any]:
     """The response object; with a status of UNFINISHED, as it is before there is any output."""
     status = status or status_of(reply)
-    done, asked, traits = status not in UNFINISHED, request.rest, _traits(reply.model)
+    done, asked, family = status not in UNFINISHED, request.rest, catalogue.family(reply.model)
     body = {
         "id": reply.id,
         "object": "response",
@@ -91,8 +77,8 @@ def write_response(reply: Reply, request: Request, status: str | None = None) ->
         "previous_response_id": asked.get("previous_response_id"),
         **({"prompt": asked["prompt"]} if asked.get("prompt") else {}),
         "prompt_cache_key": asked.get("prompt_cache_key"),
-        "prompt_cache_retention": asked.get("prompt_cache_retention") or traits.retention,
-        "reasoning": _reasoning(request, traits),
+        "prompt_cache_retention": asked.get("prompt_cache_retention") or family.cache_retention,
+        "reasoning": _reasoning(request, family),
         "safety_identifier": asked.get("safety_identifier"),
         "service_tier": _service_tier(asked.get("service_tier") or "auto", done),
         "store": _or(asked.get("store"), True),
@@ -102,7 +88,7 @@ def write_response(reply: Reply, request: Request, status: str | None = None) ->
         "tool_usage": _NO_TOOL_USAGE,
         "tools": [_tool(tool) for tool in asked.get("tools") or ()],
         "top_logprobs": asked.get("top_logprobs") or 0,
-        "top_p": float(_or(request.top_p, traits.top_p)),
+        "top_p": float(_or(request.top_p, family.top_p)),
         "truncation": asked.get("truncation") or "disabled",
         "usage": _usage(reply.usage) if done else None,
         "user": asked.get("user"),
@@ -126,7 +112,7 @@ def status_of(reply: Reply) -> str:
 
 def framing_tokens(model: str) -> int:
     """How many tokens a written message costs beside its text: marks that are never shown."""
-    return 4 if _generation(model) >= (5, 2) else 1
+    return catalogue.family(model).framing_tokens
 
 
 def _items(choice: Choice, reply: Reply, request: Request) -> Iterator[dict[str, Any]]:
@@ -154,7 +140,7 @@ def _message(choice: Choice, reply: Reply) -> dict[str, Any]:
         "type": "message",
         "status": status_of(reply),
         "content": [part],
-        **(phase if _traits(reply.model).has_phase else {}),
+        **(phase if catalogue.family(reply.model).has_phase else {}),
         "role": "assistant",
     }
 
@@ -170,12 +156,12 @@ def _bare_logprob(token: TokenLogprob) -> dict[str, Any]:
 def _shows_reasoning(reply: Reply, request: Request) -> bool:
     """Reasoning that was paid for is shown; so is what the request asks for by name.
 
-    Models before gpt-5.1 show some even where it cost nothing, later ones do not.
+    Some families show some even where it cost nothing.
     """
-    asked, traits = request.rest.get("reasoning") or {}, _traits(reply.model)
-    effort = asked.get("effort") or (traits.effort if traits.always_shows else None)
+    asked, family = request.rest.get("reasoning") or {}, catalogue.family(reply.model)
+    effort = asked.get("effort") or (family.effort if family.always_reasons else None)
     wanted = asked.get("summary") or effort not in (None, "none", "minimal", "low")
-    return traits.reasons and bool(reply.usage.reasoning_tokens or wanted)
+    return bool(family.reasoning) and bool(reply.usage.reasoning_tokens or wanted)
 
 
 def _reasoning_item(reply: Reply, request: Request) -> dict[str, Any]:
@@ -219,13 +205,13 @@ def _usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _reasoning(request: Request, traits: _Traits) -> dict[str, Any]:
+def _reasoning(request: Request, family: Family) -> dict[str, Any]:
     asked = request.rest.get("reasoning") or {}
-    effort = {"effort": asked.get("effort") or traits.effort}
+    effort = {"effort": asked.get("effort") or family.effort}
     summary = {"summary": asked.get("summary")}
-    if not traits.reasons:
+    if not family.reasoning:
         return effort | summary
-    return {"context": traits.context} | effort | {"mode": "standard"} | summary
+    return {"context": family.reasoning_context} | effort | {"mode": "standard"} | summary
 
 
 def _text(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,27 +247,6 @@ def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _service_tier(asked: str, done: bool) -> str:
     return "default" if done and asked == "auto" else asked
-
-
-def _generation(model: str) -> tuple[int, int]:
-    """The version in a model's name, such as (5, 2); (0, 0) where it has none."""
-    found = _VERSION.search(model)
-    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
-
-
-def _traits(model: str) -> _Traits:
-    generation = _generation(model)
-    reasons = generation >= (5, 0) or re.match(r"o\d", model) is not None
-    silent = (5, 1) <= generation < (5, 5)
-    return _Traits(
-        reasons=reasons,
-        always_shows=reasons and generation < (5, 1),
-        effort=None if not reasons else "none" if silent else "medium",
-        top_p=0.98 if generation >= (5, 2) else 1.0,
-        context="all_turns" if generation >= (5, 6) else "current_turn",
-        retention="24h" if generation >= (5, 5) else "in_memory",
-        has_phase=generation >= (5, 5),
-    )
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import functools
-import itertools
 import lzma
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -33,6 +33,9 @@ CACHE_VARIABLE = "TIKTOKEN_CACHE_DIR"
 REFERENCE = "o200k_base"
 # Characters up to which the count of a text is remembered.
 _SHORT = 1000
+# Characters up to which a text is encoded at once, and where a longer one is cut.
+_LONGEST_PART = 100_000
+_BOUNDARY = re.compile(r"(?<=\S) ")
 
 # Files that we have written and checked carry this modification time (2024-01-01, UTC). Size and
 # time together tell an untouched file from a changed one without reading 5 MB at every start.
@@ -73,7 +76,7 @@ def count_text(text: str, encoding_name: str) -> int:
     """
     if len(text) <= _SHORT:
         return _count_short(text, encoding_name)
-    return len(encoding(encoding_name).encode_ordinary(text))
+    return sum(len(encode(part, encoding_name)) for part in _parts(text))
 
 
 # A conversation is counted again at each of its turns.
@@ -82,17 +85,43 @@ def _count_short(text: str, encoding_name: str) -> int:
     return len(encoding(encoding_name).encode_ordinary(text))
 
 
+def encode(text: str, encoding_name: str) -> list[int]:
+    """The tokens of ``text``, special tokens read as plain text.
+
+    A text without any space in 100,000 characters is encoded in parts, which may cost a token each.
+    """
+    encoder = encoding(encoding_name)
+    if len(text) <= _LONGEST_PART:
+        return encoder.encode_ordinary(text)
+    return [token for part in _parts(text) for token in encoder.encode_ordinary(part)]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text in parts that tiktoken can take: it fails on a million spaces in a row.
+
+    They are cut where no token spans the cut: before a space that follows no other white space.
+    """
+    start = 0
+    while len(text) - start > _LONGEST_PART:
+        end = start + _LONGEST_PART
+        found = _BOUNDARY.search(text, end - _SHORT, end)
+        end = found.start() if found else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
 def pieces(text: str, size: int, encoding_name: str = REFERENCE) -> Iterator[str]:
     """Cut ``text`` every ``size`` tokens, as a provider's stream does; joined, they are ``text``.
 
     A character whose bytes span several tokens is held back until it is whole.
     """
     tokenizer = encoding(encoding_name)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    token_bytes = iter(tokenizer.decode_tokens_bytes(tokenizer.encode_ordinary(text)))
-    while group := list(itertools.islice(token_bytes, size)):
-        if piece := decoder.decode(b"".join(group)):
-            yield piece
+    token_bytes = tokenizer.decode_tokens_bytes(encode(text, encoding_name))
+    groups = [b"".join(token_bytes[i : i + size]) for i in range(0, len(token_bytes), size)]
+    # In a text of ASCII alone no character spans tokens.
+    decode = bytes.decode if text.isascii() else codecs.getincrementaldecoder("utf-8")().decode
+    return filter(None, map(decode, groups))
 
 
 def encoding(name: str) -> tiktoken.Encoding:
