@@ -1,47 +1,36 @@
-"""The stand-in's HTTP server: Tornado, on loopback, in a thread of its own."""
+"""The stand-in's HTTP server: asyncio, on loopback, in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import http
 import logging
 import socket
-import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import Protocol
-
-from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
-from tornado.httputil import (
-    HTTPConnection,
-    HTTPHeaders,
-    HTTPMessageDelegate,
-    HTTPServerConnectionDelegate,
-    RequestStartLine,
-    ResponseStartLine,
-)
-from tornado.iostream import StreamClosedError
-from tornado.netutil import bind_sockets
 
 from course_utils.errors import PortTakenError
 from course_utils.offline.call import CLOSED, RESET, WHOLE, Answer, Call, Log, LoggedCall
+from course_utils.offline.connection import ClientGoneError, Connection
 from course_utils.offline.doors import Door, door_of
 from course_utils.offline.headers import DO_NOT_RETRY
+from course_utils.offline.http1 import Head, chunk, response_head
 
 HOST = "127.0.0.1"
-_LARGEST_BODY = 200 * 2**20
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 _NO_DOOR = b"No provider's door is here. Doors: /openai/v1, /anthropic, /google, /local/v1.\n"
 _OUR_FAULT = b"The course's stand-in failed to answer. This is a fault of the course.\n"
 # How long a client may take to send a request's head, and then its body.
 _IDLE_S, _BODY_S = 600.0, 60.0
-# How much of a streamed body is written at once.
-_WRITE_SIZE = 2**14
-# Closed with it, a socket tells the other side of a reset instead of an end (on, 0 seconds).
-_NO_LINGER = struct.pack("ii", 1, 0)
+# How many clients may wait to be let in.
+_BACKLOG = 1024
+# How much of a streamed body is written at once: a client that is woken for less costs more.
+_WRITE_SIZE = 2**16
+# The statuses whose responses end with their head.
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Answers(Protocol):
@@ -72,7 +61,7 @@ class Server:
         self._idle_s, self._body_s = idle_s, body_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._connections: set[Connection] = set()
 
     @property
     def url(self) -> str:
@@ -82,13 +71,13 @@ class Server:
     def start(self, port: int = 0) -> None:
         """Listen on a port, or on a free one. Raises PortTakenError."""
         try:
-            sockets = bind_sockets(port, HOST)
+            listener = socket.create_server((HOST, port), backlog=_BACKLOG)
         except OSError as error:
             raise PortTakenError(port) from error
-        self.port = sockets[0].getsockname()[1]
+        self.port = listener.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(sockets, ready), name="offline-server", daemon=True
+            target=self._run, args=(listener, ready), name="offline-server", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -100,47 +89,48 @@ class Server:
             self._thread.join(timeout=5)
             self._loop = self._thread = None
 
-    def _run(self, sockets: list[socket.socket], ready: threading.Event) -> None:
-        # Tornado needs a loop that watches sockets; Windows' default loop does not.
+    def _run(self, listener: socket.socket, ready: threading.Event) -> None:
+        # Live calls are made by Tornado, which needs a loop that watches sockets; Windows' default
+        # loop does not.
         self._loop = loop = asyncio.SelectorEventLoop()
         asyncio.set_event_loop(loop)
-        http_server = HTTPServer(
-            _Doorkeeper(self),
-            max_body_size=_LARGEST_BODY,
-            idle_connection_timeout=self._idle_s,
-            body_timeout=self._body_s,
+        server = loop.run_until_complete(
+            loop.create_server(self._connect, sock=listener, backlog=_BACKLOG)
         )
-        http_server.add_sockets(sockets)
         loop.call_soon(ready.set)
         try:
             loop.run_forever()
         finally:
-            http_server.stop()
-            for task in self._tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.sleep(0))
+            server.close()
+            loop.run_until_complete(self._drop_all())
             loop.close()
 
-    def accept(self, call: Call, connection: HTTP1Connection, version: str) -> asyncio.Future[None]:
-        """Begin to answer a call; `version` is the client's, such as HTTP/1.1."""
-        # The loop holds tasks weakly: without this set, one could vanish half-way.
-        task = asyncio.ensure_future(self._serve(call, _Response(connection, call.method, version)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _connect(self) -> Connection:
+        return Connection(self._serve, self._connections, self._idle_s, self._body_s)
 
-    async def _serve(self, call: Call, response: _Response) -> None:
+    async def _drop_all(self) -> None:
+        for connection in self._connections:
+            connection.abort()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, head: Head, body: bytes, connection: Connection) -> None:
+        path, _, query = _without_host(head.target).partition("?")
+        call = Call(head.method, path, query, head.headers, body)
+        response = _Response(connection, head)
         try:
             door = door_of(call.path)
             if door is None:
                 await response.send(Answer(404, _TEXT, (_NO_DOOR,)))
             else:
                 await self._answer(call, door, response)
-        except StreamClosedError:
-            pass  # the client has gone away
+        except ClientGoneError:
+            pass
         except Exception:  # a client must not wait for ever because of a fault of ours
             logging.getLogger(__name__).exception("Half an answer to %s", call.path)
-            response.hang_up(RESET)
+            connection.reset()
 
     async def _answer(self, call: Call, door: Door, response: _Response) -> None:
         began = time.perf_counter()
@@ -153,56 +143,10 @@ class Server:
             entry.status = 500
         entry.response_headers = entry.response_headers or answer.headers
         entry.latency_s = time.perf_counter() - began
+        if entry.lines:
+            self.log.add_lines(entry)
         response.note = functools.partial(self.log.add, entry)
         await response.send(answer)
-
-
-class _Doorkeeper(HTTPServerConnectionDelegate):
-    """Takes connections for Tornado."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def start_request(
-        self, server_conn: object, request_conn: HTTPConnection
-    ) -> HTTPMessageDelegate:
-        assert isinstance(request_conn, HTTP1Connection)
-        return _Reception(self._server, request_conn)
-
-
-class _Reception(HTTPMessageDelegate):
-    """Takes in one request, and hands it to the server when it is whole."""
-
-    def __init__(self, server: Server, connection: HTTP1Connection) -> None:
-        self._server, self._connection = server, connection
-        self._start = RequestStartLine("", "", "")
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> None:
-        assert isinstance(start_line, RequestStartLine)
-        self._start = start_line
-        self._headers = {name.lower(): value for name, value in headers.get_all()}
-
-    def data_received(self, chunk: bytes) -> None:
-        self._body.append(chunk)
-
-    def finish(self) -> None:
-        method, target, version = self._start
-        path, _, query = _without_host(target).partition("?")
-        call = Call(method, path, query, self._headers, b"".join(self._body))
-        task = self._server.accept(call, self._connection, version)
-        # A client that hangs up while it waits for its answer gets none made.
-        self._connection.set_close_callback(functools.partial(_give_up, task))
-
-    def on_connection_close(self) -> None:
-        self._body.clear()
-
-
-def _give_up(task: asyncio.Future[None]) -> None:
-    task.cancel()
 
 
 def _ignore(chunk: bytes) -> None:
@@ -220,87 +164,74 @@ def _without_host(target: str) -> str:
 class _Response:
     """Writes one answer to its connection; `note` is told each part of the body before it goes."""
 
-    def __init__(self, connection: HTTP1Connection, method: str, version: str) -> None:
-        self._connection = connection
-        self._has_body = method != "HEAD"
-        # An HTTP/1.0 client knows no chunks: the end of the connection tells it the end of a body.
-        self._knows_chunks = version != "HTTP/1.0"
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self._connection, self._head = connection, head
+        self._knows_chunks = head.version != "1.0"
+        self._keeps_alive = head.keeps_alive
         self.note: Callable[[bytes], None] = _ignore
 
     async def send(self, answer: Answer) -> None:
-        """Write an answer. Raises StreamClosedError where the client has gone away."""
-        ends = answer.ends
-        if answer.status:
-            start = ResponseStartLine("HTTP/1.1", answer.status, _reason(answer.status))
-            headers = HTTPHeaders(answer.headers)
-            if isinstance(answer.chunks, tuple):
-                await self._write_whole(start, headers, b"".join(answer.chunks))
-            else:
-                await self._write_stream(start, headers, answer.chunks)
-                ends = ends if self._knows_chunks or ends != WHOLE else CLOSED
-        if ends == WHOLE:
-            self._connection.finish()
-        else:
-            self.hang_up(ends)
+        """Write an answer. Raises ClientGoneError where nobody takes it."""
+        if answer.status and isinstance(answer.chunks, tuple):
+            await self._write_whole(answer, b"".join(answer.chunks))
+        elif answer.status:
+            # An HTTP/1.0 client knows no chunks: the end of the connection tells it the body's.
+            self._keeps_alive = self._keeps_alive and self._knows_chunks
+            await self._write_stream(answer, answer.chunks)
+        if answer.ends == RESET:
+            self._connection.reset()
+        elif answer.ends == CLOSED or not self._keeps_alive:
+            self._connection.close()
 
-    async def _write_whole(
-        self, start: ResponseStartLine, headers: HTTPHeaders, body: bytes
-    ) -> None:
+    async def _write_whole(self, answer: Answer, body: bytes) -> None:
         self.note(body)
-        if "Content-Length" not in headers:
-            headers["Content-Length"] = str(len(body))
-        await self._connection.write_headers(start, headers, body if self._has_body else None)
+        start = self._start(answer, {"Content-Length": str(len(body))})
+        await self._connection.write(start + body if self._has_body(answer) else start)
 
     async def _write_stream(
-        self,
-        start: ResponseStartLine,
-        headers: HTTPHeaders,
-        chunks: Iterable[bytes] | AsyncIterator[bytes],
+        self, answer: Answer, chunks: Iterable[bytes] | AsyncIterator[bytes]
     ) -> None:
-        if not self._knows_chunks:
-            headers["Connection"] = "close"
-        if not self._has_body:
-            await self._connection.write_headers(start, headers)
-        elif isinstance(chunks, AsyncIterator):
-            await self._connection.write_headers(start, headers)
-            async for chunk in chunks:
-                self.note(chunk)
-                await self._connection.write(chunk)
-        else:
-            batches = _batches(chunks)
-            first = next(batches, b"")
-            self.note(first)
-            await self._connection.write_headers(start, headers, first)
-            for batch in batches:
-                self.note(batch)
-                await self._connection.write(batch)
+        is_chunked = self._knows_chunks and self._has_body(answer)
+        unsent = self._start(answer, {"Transfer-Encoding": "chunked"} if is_chunked else {})
+        if isinstance(chunks, AsyncIterator):
+            await self._connection.write(unsent)
+            unsent = b""
+            async for part in chunks:
+                await self._connection.write(self._framed(part))
+        elif self._has_body(answer):
+            for part in _batches(chunks):
+                unsent += self._framed(part)
+                if len(unsent) >= _WRITE_SIZE:
+                    await self._connection.write(unsent)
+                    unsent = b""
+        if is_chunked and answer.ends == WHOLE:
+            unsent += chunk(b"")
+        await self._connection.write(unsent)
 
-    def hang_up(self, how: str) -> None:
-        """End the connection, with a reset where that is asked for."""
-        stream = self._connection.stream
-        if how == RESET and not stream.closed():
-            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self._connection.close()
+    def _has_body(self, answer: Answer) -> bool:
+        return self._head.method != "HEAD" and answer.status not in _BODILESS
+
+    def _start(self, answer: Answer, framing: dict[str, str]) -> bytes:
+        """The response up to its body."""
+        if not self._keeps_alive:
+            framing["Connection"] = "close"
+        elif not self._knows_chunks:
+            framing["Connection"] = "Keep-Alive"
+        return response_head(answer.status, framing | dict(answer.headers))
+
+    def _framed(self, part: bytes) -> bytes:
+        self.note(part)
+        return chunk(part) if self._knows_chunks and part else part
 
 
 def _batches(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The first chunk as soon as it is made, then as many together as fill one write."""
+    """The chunks, as many together as fill one write."""
     batch: list[bytes] = []
-    size = _WRITE_SIZE
-    for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
+    size = 0
+    for part in chunks:
+        batch.append(part)
+        size += len(part)
         if size >= _WRITE_SIZE:
             yield b"".join(batch)
             batch, size = [], 0
-    if batch:
-        yield b"".join(batch)
-
-
-@functools.cache
-def _reason(status: int) -> str:
-    """The words after a status; those that no standard knows, such as 529, have none."""
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    yield b"".join(batch)
