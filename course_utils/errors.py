@@ -15,7 +15,6 @@ Each message says what happened, why, and what to do next.
     ├── NotStartedError           the stand-in is asked for before start()
     ├── NoSuchCallError           a call is to be shown that was never made
     ├── UnknownFaultError         no such failure of the stand-in
-    ├── NoFaultsError             failures are asked for where the real provider answers
     └── ExerciseError             an exercise's source or name is wrong
 """
 
@@ -167,16 +166,6 @@ class UnknownFaultError(CourseError):
 
     def __init__(self, what: str, name: str, known: Sequence[str]) -> None:
         super().__init__(f"There is no {what} {name!r}: choose {_either(known)}.")
-
-
-class NoFaultsError(CourseError):
-    """Failures and limits are the stand-in's: a real provider makes its own."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "In live mode the real provider answers, and it cannot be told to fail: "
-            "go back to the stand-in with start('offline')."
-        )
 
 
 class ExerciseError(CourseError):

@@ -9,7 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from course_utils import offline
-from course_utils.errors import NoFaultsError, NoSuchCallError
+from course_utils.errors import NoSuchCallError
 
 if TYPE_CHECKING:
     from course_utils.offline.limits import Budget
@@ -141,9 +141,16 @@ def faults(
     for a call that goes well. `times` is how often it happens (one failure: at each call, a
     schedule: once); `rate` is its probability at each call, drawn with `seed`. `provider` and
     `model` limit it to their calls. `retry_after` is in seconds and written into the answer as
-    "seconds", "ms" or "date"; `wait_s` is how long slow, timeout and stalled_stream take.
+    "seconds", "ms" or "date"; `wait_s` is how long slow, timeout and stalled_stream
+    take, and slow_stream until its first event; the others follow at a hundred a second.
 
-    Raises UnknownFaultError, UnknownProviderError, NoFaultsError and NotStartedError.
+    The lines of a batch fail like calls, with what a batch can show: an error in its file, a
+    refusal, a cut answer. Name their `model`, or the poll that has them answered fails first.
+
+    In live mode the calls inside the block stay on your computer: a real provider cannot be told
+    to fail.
+
+    Raises UnknownFaultError, UnknownProviderError and NotStartedError.
     """
     from course_utils.offline.plans import plan
 
@@ -177,9 +184,10 @@ def limits(
     """Give each model so many requests and tokens a minute while the with-block runs.
 
     What exceeds them is refused as the provider refuses it (429), and the provider's own headers
-    count down. `provider` and `model` limit it to their calls.
+    count down. `provider` and `model` limit it to their calls. In live mode the calls inside the
+    block stay on your computer.
 
-    Raises UnknownProviderError, NoFaultsError and NotStartedError.
+    Raises UnknownProviderError and NotStartedError.
     """
     from course_utils.offline.limits import Budget
 
@@ -193,15 +201,11 @@ def limits(
 
 
 def _standin(provider: str | None) -> StandIn:
-    """The stand-in that answers now, once it is clear that it has the provider's door."""
-    from course_utils.offline.standin import StandIn
-
+    """The stand-in, once it is clear that it has the provider's door."""
     session = offline.session()
     if provider is not None:
         session.base_url(provider)
-    if not isinstance(session.server.answers, StandIn):
-        raise NoFaultsError
-    return session.server.answers
+    return session.standin
 
 
 def log() -> CallLog:
@@ -232,7 +236,7 @@ def show_wire(*providers: str) -> Exchange | Table:
 
     if providers:
         return side_by_side([_last_call_to(provider) for provider in providers])
-    calls = log()
+    calls = [call for call in log() if not call.is_batch]
     if not calls:
         raise NoSuchCallError("in this notebook")
     return exchange(calls[-1])
@@ -240,6 +244,7 @@ def show_wire(*providers: str) -> Exchange | Table:
 
 def _last_call_to(provider: str) -> LoggedCall:
     for call in reversed(log()):
-        if call.provider == provider and call.reply and not (call.request and call.request.stream):
+        streamed = call.request is not None and call.request.stream
+        if call.provider == provider and call.reply and not (streamed or call.is_batch):
             return call
     raise NoSuchCallError(f"to {provider!r}")

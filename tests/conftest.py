@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from course_utils.cli import without_keys
+from course_utils.offline.doors import DOORS
+from course_utils.wire.catalogue import providers
 
 ROOT = Path(__file__).resolve().parent.parent
 GUARD = ROOT / "tests" / "guard" / "sitecustomize.py"
@@ -58,8 +60,11 @@ def lead_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Make a server's root address and a key those that a student had before start()."""
 
     def lead(url: str, key: str) -> None:
-        for name, path in (("OPENAI", "/openai/v1"), ("ANTHROPIC", "/anthropic")):
-            monkeypatch.setenv(f"{name}_API_KEY", key)
-            monkeypatch.setenv(f"{name}_BASE_URL", url + path)
+        prefixes = {door.provider: door.prefix for door in DOORS}
+        for provider in providers():
+            if provider.key_env:
+                monkeypatch.setenv(provider.key_env, key)
+            if provider.base_url_env:
+                monkeypatch.setenv(provider.base_url_env, url + prefixes[provider.id])
 
     return lead

@@ -3,8 +3,10 @@
 import contextlib
 import email.utils
 import json
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import anthropic
@@ -13,9 +15,9 @@ import openai
 import pytest
 
 from course_utils import faults, notebook, offline
-from course_utils.errors import NoFaultsError, UnknownFaultError, UnknownProviderError
+from course_utils.errors import UnknownFaultError, UnknownProviderError
 from course_utils.offline.doors import COURSE_KEY, DOORS
-from course_utils.offline.faults import FAULTS
+from course_utils.offline.faults import FAULTS, STREAM_FAULTS
 from course_utils.wire.catalogue import default_model
 
 PROVIDERS = [door.provider for door in DOORS]
@@ -184,6 +186,14 @@ def test_quota_is_told_from_rate_limit() -> None:
     assert refused.value.response.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_prompt_too_long_names_the_models_own_context(provider: str) -> None:
+    """The limit in the message is that of the model that was asked."""
+    limit = default_model(provider).context_tokens
+    with faults("context_length"), pytest.raises(Exception, match=str(limit)):
+        ask(provider)
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_slow_first_byte(provider: str) -> None:
     """A slow answer comes whole after the wait that was asked for."""
@@ -223,6 +233,22 @@ def test_streams_that_stall(provider: str) -> None:
     error = httpx2.ReadTimeout if provider == "anthropic" else openai.APITimeoutError
     with faults("stalled_stream", wait_s=5), pytest.raises(error):
         list(ask(provider, client_of(provider, timeout=0.1), stream=True))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_streams_that_are_slow(provider: str) -> None:
+    """All of it comes, the first piece after a wait and the others one after the other."""
+    whole, _ = read_text(provider)
+    began = time.perf_counter()
+    with faults("slow_stream", wait_s=0.1):
+        stream = iter(ask(provider, stream=True))
+        next(stream)
+        first_s = time.perf_counter() - began
+        rest = len(list(stream))
+        total_s = time.perf_counter() - began
+        assert read_text(provider)[0] == whole
+    assert first_s >= 0.1
+    assert first_s + (rest - 1) * 0.009 <= total_s
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -404,16 +430,6 @@ def test_unknown_names_are_a_sentence() -> None:
         pass
 
 
-def test_live_mode_has_no_faults() -> None:
-    """A real provider cannot be told to fail, and the sentence says what to do."""
-    offline.start("live")
-    try:
-        with pytest.raises(NoFaultsError, match="offline"), faults("429"):
-            pass
-    finally:
-        offline.start("offline")
-
-
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_is_a_fault_of_ours(
@@ -432,3 +448,127 @@ def test_no_fault_is_a_fault_of_ours(
                 )
     assert ask(provider)
     assert not caplog.records
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a door's endpoint is asked, whole or streamed, and how its answers speak.
+
+    `end` is in every stream that has not been cut short. `refused` and `short` are in an answer in
+    which the model refuses, or has run out of tokens.
+    """
+
+    paths: tuple[str, str]
+    body: dict[str, Any]
+    end: str
+    refused: str
+    short: str
+
+
+def asked(provider: str, **more: Any) -> dict[str, Any]:
+    """The body of a question to a provider's model."""
+    return {"model": default_model(provider).id, "messages": QUESTION} | more
+
+
+CHAT = "/chat/completions"
+GEMINI = f"/google/v1beta/models/{default_model('google').id}"
+WAYS = {
+    "chat": Way(("/openai/v1" + CHAT,) * 2, asked("openai"), r"\[DONE\]", r"can't help",
+                r'"finish_reason": ?"length"'),
+    "responses": Way(("/openai/v1/responses",) * 2,
+                     {"model": default_model("openai").id, "input": QUESTION},
+                     r"response\.(completed|incomplete)", r"can't help", r'"max_output_tokens"\n'),
+    "messages": Way(("/anthropic/v1/messages",) * 2, asked("anthropic", max_tokens=99),
+                    "message_stop", '"stop_reason":"refusal"', '"stop_reason":"max_tokens"'),
+    "google": Way(("/google/v1beta/openai" + CHAT,) * 2, asked("google"), r"\[DONE\]",
+                  "content_filter", r'"finish_reason": ?"length"'),
+    "gemini": Way((f"{GEMINI}:generateContent", f"{GEMINI}:streamGenerateContent?alt=sse"),
+                  {"contents": [{"parts": [{"text": QUESTION[0]["content"]}]}]},
+                  '"finishReason"', '"SAFETY"', '"MAX_TOKENS"'),
+    "local": Way(("/local/v1" + CHAT,) * 2, asked("local"), r"\[DONE\]", r"can't help",
+                 r'"finish_reason": ?"length"'),
+}  # fmt: skip
+STATUS = {"context_length": "400", "quota": "429"}
+LOST = ("timeout", "dropped", "dropped_in_body", "cut_stream", "stalled_stream")
+UNREADABLE = ("malformed_json", "truncated_json")
+
+
+def expected(way: str, fault: str) -> str:
+    """What `outcome` says of a call that a fault befell."""
+    if fault in LOST:
+        return "lost"
+    if fault in UNREADABLE:
+        return "unreadable"
+    if fault == "401" and way in ("google", "gemini"):  # Google says 400 of a wrong key
+        return "400"
+    others = {"slow": "fine", "slow_stream": "fine"}
+    others |= {"clean_end": "no end", "error_event": "error inside"}
+    if fault in ("html", "refusal", "length", *others):
+        return others.get(fault, fault)
+    return STATUS.get(fault, fault)
+
+
+def outcome(client: httpx2.Client, way: Way, *, stream: bool) -> str:
+    """What becomes of a call, in a word."""
+    body = way.body | ({"stream": stream} if "contents" not in way.body else {})
+    try:
+        response = client.post(way.paths[stream], json=body)
+    except httpx2.TransportError:
+        return "lost"
+    if response.status_code != 200:
+        body = response.json()
+        assert (body[0] if isinstance(body, list) else body)["error"]["message"]
+        return str(response.status_code)
+    if response.headers["content-type"].startswith("text/html"):
+        return "html"
+    return read_stream(way, response.text) if stream else read_whole(way, response.text)
+
+
+def read_whole(way: Way, text: str) -> str:
+    """What an answer that is not streamed turns out to be."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return "unreadable"
+    if re.search(way.refused, text):
+        return "refusal"
+    return "length" if re.search(way.short, text) else "fine"
+
+
+def read_stream(way: Way, text: str) -> str:
+    """What a stream turns out to be."""
+    if re.search(r'^data: *(\{"type": ?"error"|\[?\{"error")', text, re.MULTILINE):
+        return "error inside"
+    return "fine" if re.search(way.end, text) else "no end"
+
+
+@pytest.fixture
+def http(session: offline.Session) -> Iterator[httpx2.Client]:
+    """A client without any SDK, with the course's key for every door."""
+    headers = {"authorization": f"Bearer {COURSE_KEY}"}
+    with httpx2.Client(base_url=session.server.url, headers=headers) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_on_every_door(
+    session: offline.Session, http: httpx2.Client, name: str, fault: str
+) -> None:
+    """By schedule, for the next n calls and at a rate, each fault befalls the calls it is for."""
+    way, stream = WAYS[name], fault in STREAM_FAULTS
+    spoiled = expected(name, fault)
+
+    def outcomes(count: int) -> list[str]:
+        return [outcome(http, way, stream=stream) for _ in range(count)]
+
+    with faults([None, fault, None], wait_s=0.01) as plan:
+        assert (outcomes(4), plan.hits) == (["fine", spoiled, "fine", "fine"], 1)
+    with faults(fault, times=2, wait_s=0.01) as plan:
+        assert (outcomes(3), plan.hits) == ([spoiled, spoiled, "fine"], 2)
+    with faults(fault, rate=0.5, seed=3, wait_s=0.01) as plan:
+        told = outcomes(8)
+    assert 0 < plan.hits < 8
+    assert told.count(spoiled) == (8 if spoiled == "fine" else plan.hits)
+    named = [call.fault for call in list(session.server.log)[-8:]]
+    assert named.count(fault) == plan.hits

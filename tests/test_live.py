@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from course_utils import offline
+from course_utils import door, faults, limits, offline
 from course_utils.offline.call import Answer, Call, LoggedCall
 from course_utils.offline.doors import COURSE_KEY, Door
 from course_utils.offline.server import Server
@@ -126,6 +126,40 @@ def test_stop_gives_the_environment_back(provider: Provider) -> None:
     offline.stop()
     assert os.environ["OPENAI_API_KEY"] == OWN_KEY
     assert os.environ["OPENAI_BASE_URL"] == before
+
+
+def test_a_server_without_a_key_is_called(provider: Provider) -> None:
+    """A local server is reached where it listens, and no key is asked for."""
+    offline.start("live")
+    client = openai.OpenAI(**door("local"), max_retries=0)
+    client.chat.completions.create(model=default_model("local").id, messages=HELLO)
+    assert [call.path for call in provider.calls] == ["/local/v1/chat/completions"]
+
+
+def test_failures_are_rehearsed_without_the_provider(provider: Provider) -> None:
+    """In live mode, calls that are to fail stay here, and so do those that succeed among them."""
+    offline.start("live")
+    client = openai.OpenAI(max_retries=0)
+    model = default_model("openai").id
+    with faults("429", times=1):
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(model=model, messages=HELLO)
+        client.chat.completions.create(model=model, messages=HELLO)
+    assert not provider.calls
+    client.chat.completions.create(model=model, messages=HELLO)
+    assert len(provider.calls) == 1
+
+
+def test_limits_are_rehearsed_without_the_provider(provider: Provider) -> None:
+    """In live mode, a limit of the course's own is enforced here."""
+    offline.start("live")
+    client = openai.OpenAI(max_retries=0)
+    model = default_model("openai").id
+    with limits(rpm=1):
+        client.chat.completions.create(model=model, messages=HELLO)
+        with pytest.raises(openai.RateLimitError):
+            client.chat.completions.create(model=model, messages=HELLO)
+    assert not provider.calls
 
 
 def test_a_missing_key_is_a_sentence(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from course_utils.errors import NotStartedError, UnknownModeError, UnknownProviderError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from course_utils.offline.doors import Door
     from course_utils.offline.live.budget import BudgetGuard
     from course_utils.offline.server import Answers, Server
+    from course_utils.offline.standin import StandIn
 
 OFFLINE, STRICT, LIVE, RECORD = "offline", "strict", "live", "record"
 MODES = (OFFLINE, STRICT, LIVE, RECORD)
@@ -32,6 +33,13 @@ class Session:
     def base_url(self, provider: str) -> str:
         """What OpenAI's or Anthropic's SDK wants as base URL to reach a provider."""
         return self.server.url + _door(provider).base
+
+    @property
+    def standin(self) -> StandIn:
+        """What answers offline; in live mode, only while failures or limits are rehearsed."""
+        answers: Any = self.server.answers
+        found: StandIn = getattr(answers, "standin", answers)
+        return found
 
     @property
     def recording_into(self) -> Path | None:

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from course_utils.errors import UnknownFaultError
+from course_utils.errors import UnknownFaultError, UnknownModelError
 from course_utils.offline import ids, strict_json, words
 from course_utils.offline.call import CLOSED, RESET, Answer, Call, LoggedCall
 from course_utils.offline.doors import Door
 from course_utils.offline.limits import TurnedAwayError, google_details, merged, retry_after
 from course_utils.wire import sse, tokens
+from course_utils.wire.catalogue import find_model
 from course_utils.wire.codec import Codec
 from course_utils.wire.fields import MalformedRequestError
 from course_utils.wire.reply import Choice, Reply
@@ -38,7 +39,7 @@ ERRORS = {
     "529": "overloaded",
 }
 # Only a stream can fail like this: such a fault waits for a call that is streamed.
-STREAM_FAULTS = ("cut_stream", "clean_end", "stalled_stream", "error_event")
+STREAM_FAULTS = ("cut_stream", "clean_end", "stalled_stream", "slow_stream", "error_event")
 FAULTS = (
     *ERRORS,
     *STREAM_FAULTS,
@@ -52,19 +53,27 @@ FAULTS = (
     "refusal",
     "length",
 )
+# What a line of a batch can meet: nobody waits for it, and rate limits do not count it.
+LINE_FAULTS = (
+    *(name for name in ERRORS if name not in ("408", "429", "quota")),
+    "refusal",
+    "length",
+)
 FORMS = ("seconds", "ms", "date")
 FAULT_HEADER = "x-course-fault"
 # Anthropic says of each error whether it is worth another try.
 _RETRIED = ("408", "429", "500", "503", "529")
 _HTML = b"<html>\n<head><title>Sign in to the network</title></head>\n<body></body>\n</html>\n"
+# Between two events of a slow stream, in seconds: a model that writes a hundred tokens a second.
+_PACE_S = 0.01
 _REFUSED_TEXT = "I'm sorry, but I can't help with that request."
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One failure. `retry_after` is in seconds, and only ever a header (at Google, a field of the
-    body), written as seconds, ms or date. `wait_s` is how long slow, timeout and stalled_stream
-    make a client wait.
+    body), written as seconds, ms or date. `wait_s` is how long slow, timeout, stalled_stream
+    and, for its first event, slow_stream make a client wait.
 
     Raises UnknownFaultError for a name, or a form of retry_after, that there is not.
     """
@@ -99,7 +108,8 @@ class Fault:
         if self.name == "quota" and door.provider == "anthropic":
             return {"error_code": "enforced_spend_limit_reached"}
         if self.name in ("429", "quota"):
-            return google_details(door.provider, self.retry_after, facts)
+            kind = "quota" if self.name == "quota" else "rate_limit"
+            return google_details(door.provider, self.retry_after, facts, kind)
         return None
 
     async def spoil(self, answer: Answer, entry: LoggedCall, codec: Codec) -> Answer:
@@ -117,8 +127,7 @@ class Fault:
             entry.reply = None
             headers = merged(answer.headers, {"Content-Type": "text/html", FAULT_HEADER: "html"})
             return replace(answer, headers=headers, chunks=(_HTML,))
-        if self.name in ("refusal", "length"):
-            answer = _answered_anew(self.name, answer, entry, codec)
+        answer = self.reword(answer, entry, codec)
         answer = replace(answer, headers=merged(answer.headers, {FAULT_HEADER: self.name}))
         if isinstance(answer.chunks, AsyncIterator):
             return answer
@@ -127,6 +136,12 @@ class Fault:
             return self._spoil_body(answer, body)
         events = re.findall(rb".*?(?:\r?\n){2}", body, re.DOTALL)
         return self._spoil_stream(answer, events, entry, codec)
+
+    def reword(self, answer: Answer, entry: LoggedCall, codec: Codec) -> Answer:
+        """An answer with another reply in it, where it is the model that this fault befalls."""
+        if answer.status == 200 and self.name in ("refusal", "length"):
+            return _answered_anew(self.name, answer, entry, codec)
+        return answer
 
     def _spoil_body(self, answer: Answer, body: bytes) -> Answer:
         half = body[: len(body) // 2]
@@ -153,6 +168,8 @@ class Fault:
                 return replace(answer, chunks=half)
             case "stalled_stream":
                 return replace(answer, chunks=_stalled(half, self.wait_s), ends=CLOSED)
+            case "slow_stream":
+                return replace(answer, chunks=_slowly(events, self.wait_s))
             case "error_event":
                 return replace(answer, chunks=[*half, _error_event(entry, codec, len(half))])
             case "malformed_json":
@@ -165,7 +182,7 @@ class Fault:
 
 def _facts(call: Call) -> dict[str, Any]:
     """What the words of an error name, where the error is only made up."""
-    limit = 128_000
+    limit = _context_of(call)
     tokens_sent = limit + 1 + len(call.body) // 4
     return {
         "model": model_of(call) or "unknown",
@@ -174,6 +191,14 @@ def _facts(call: Call) -> dict[str, Any]:
         "tokens": tokens_sent,
         "excess": tokens_sent - limit,
     }
+
+
+def _context_of(call: Call) -> int:
+    """The context of the model that a call names, in tokens; 128,000 where nobody knows it."""
+    try:
+        return find_model(model_of(call) or "").context_tokens
+    except UnknownModelError:
+        return 128_000
 
 
 def _read_request(call: Call, codec: Codec) -> Any:
@@ -215,6 +240,14 @@ async def _stalled(events: Iterable[bytes], wait_s: float) -> AsyncIterator[byte
     for event in events:
         yield event
     await asyncio.sleep(wait_s)
+
+
+async def _slowly(events: Iterable[bytes], wait_s: float) -> AsyncIterator[bytes]:
+    """A stream as a model writes it: the wait is before the first event, and there are many."""
+    for event in events:
+        await asyncio.sleep(wait_s)
+        yield event
+        wait_s = min(wait_s, _PACE_S)
 
 
 def _error_event(entry: LoggedCall, codec: Codec, number: int) -> bytes:

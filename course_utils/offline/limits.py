@@ -30,6 +30,19 @@ WINDOW_S = 60.0
 _LARGEST = {"anthropic": 32 * 2**20, "google": 20 * 2**20}
 _LARGEST_ELSEWHERE = 50 * 2**20
 _GOOGLE_TYPE = "type.googleapis.com/google.rpc."
+# Which quota is used up, and the name of its metric, as in public threads of 2025-09 and 2026-01
+# (https://github.com/google-gemini/gemini-cli/issues/8437).
+_TOKENS_A_MINUTE = ("input_token_count", "GenerateContentInputTokensPerModelPerMinute")
+_GOOGLE_QUOTAS = {
+    "rate_limit": ("requests", "GenerateRequestsPerMinutePerProjectPerModel"),
+    "too_many_tokens": _TOKENS_A_MINUTE,
+    "too_large_for_limit": _TOKENS_A_MINUTE,
+    "quota": ("requests", "GenerateRequestsPerDayPerProjectPerModel"),
+}
+_GOOGLE_HELP = {
+    "description": "Learn more about Gemini API quotas",
+    "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
+}
 
 
 class TurnedAwayError(RefusedError):
@@ -139,6 +152,9 @@ class Limits:
     _budgets: tuple[Budget, ...] = ()
     _logs: dict[tuple[str, str], SlidingLog] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        return bool(self._budgets)
+
     def add(self, budget: Budget) -> None:
         """Enforce a budget; all models start with it unspent."""
         self._budgets = (budget, *self._budgets)
@@ -204,7 +220,8 @@ def _turned_away(
     if door.words != "anthropic":
         when |= retry_after(provider, wait_s, "ms")
     refusal = words.refusal(door.words, kind, **facts)
-    return TurnedAwayError(refusal, {**headers, **when}, google_details(provider, wait_s, facts))
+    details = google_details(provider, wait_s, facts, kind)
+    return TurnedAwayError(refusal, {**headers, **when}, details)
 
 
 def retry_after(provider: str, wait_s: float, form: str = "seconds") -> dict[str, str]:
@@ -222,19 +239,24 @@ def retry_after(provider: str, wait_s: float, form: str = "seconds") -> dict[str
 
 
 def google_details(
-    provider: str, wait_s: float | None, facts: Mapping[str, object]
+    provider: str, wait_s: float | None, facts: Mapping[str, object], kind: str
 ) -> list[dict[str, Any]] | None:
-    """What Google puts into the body of a 429 in place of headers; None for other providers."""
+    """What Google puts into the body of a 429 in place of headers; None for other providers.
+
+    `kind` is that of the refusal: which quota it names follows from it.
+    """
     if provider != "google":
         return None
+    metric, quota_id = _GOOGLE_QUOTAS.get(kind, _GOOGLE_QUOTAS["rate_limit"])
     quota = {
-        "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_requests",
-        "quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
+        "quotaMetric": f"generativelanguage.googleapis.com/generate_content_free_tier_{metric}",
+        "quotaId": f"{quota_id}-FreeTier",
         "quotaDimensions": {"location": "global", "model": facts["model"]},
         "quotaValue": str(facts["limit"]),
     }
     details: list[dict[str, Any]] = [
-        {"@type": f"{_GOOGLE_TYPE}QuotaFailure", "violations": [quota]}
+        {"@type": f"{_GOOGLE_TYPE}Help", "links": [_GOOGLE_HELP]},
+        {"@type": f"{_GOOGLE_TYPE}QuotaFailure", "violations": [quota]},
     ]
     if wait_s is not None:
         details.append({"@type": f"{_GOOGLE_TYPE}RetryInfo", "retryDelay": f"{wait_s:.9g}s"})

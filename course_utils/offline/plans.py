@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from course_utils.offline.call import Call
 from course_utils.offline.doors import Door
-from course_utils.offline.faults import STREAM_FAULTS, Fault, is_streamed, model_of
+from course_utils.offline.faults import FAULTS, STREAM_FAULTS, Fault, is_streamed, model_of
 
 
 @dataclass(slots=True)
@@ -41,11 +41,13 @@ class Plan:
             return False
         return self.model is None or self.model == model_of(call)
 
-    def next(self, call: Call) -> Fault | None:
-        """The fault that befalls a call that this plan covers."""
+    def next(self, call: Call, possible: Container[str] = FAULTS) -> Fault | None:
+        """The fault that befalls a call that this plan covers, if it is `possible` there."""
         if not self.schedule or self._at >= len(self.schedule) * self.rounds:
             return None
         fault = self.schedule[self._at % len(self.schedule)]
+        if fault is not None and fault.name not in possible:
+            return None
         if fault is not None and fault.name in STREAM_FAULTS and not is_streamed(call):
             return None
         if fault is not None and self._random.random() >= self.rate:
@@ -82,6 +84,9 @@ class Faults:
     def __init__(self) -> None:
         self._plans: tuple[Plan, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self._plans)
+
     def add(self, plan: Plan) -> Plan:
         """Put a plan into force."""
         self._plans = (plan, *self._plans)
@@ -91,7 +96,7 @@ class Faults:
         """End a plan; one that has ended already is no error."""
         self._plans = tuple(other for other in self._plans if other is not plan)
 
-    def aim(self, call: Call, door: Door) -> Fault | None:
-        """The fault that befalls a call."""
+    def aim(self, call: Call, door: Door, possible: Container[str] = FAULTS) -> Fault | None:
+        """The fault that befalls a call, of those that are `possible` there."""
         covering: Iterator[Plan] = (plan for plan in self._plans if plan.covers(call, door))
-        return next((fault for plan in covering if (fault := plan.next(call))), None)
+        return next((fault for plan in covering if (fault := plan.next(call, possible))), None)

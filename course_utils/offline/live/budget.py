@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 
 from course_utils.errors import UnknownModelError
 from course_utils.offline.call import Call, LoggedCall
-from course_utils.offline.usage import prompt_tokens, usage_of
+from course_utils.offline.usage import usage_of
 from course_utils.wire.catalogue import Model, find_model
+from course_utils.wire.prompt_tokens import most_usages
 from course_utils.wire.reply import Usage
 from course_utils.wire.request import Request
 
-# What an image or a sound in a prompt may cost at most, and by how much an estimate may be short.
-_ATTACHMENT_TOKENS = 5_000
-_MARGIN = 1.25
 # Calls that no provider charges for, besides all that only read: the ends of their paths.
 _FREE = ("/files", "/moderations", "/count_tokens", "/input_tokens", "/cancel", ":countTokens")
 
@@ -66,13 +64,7 @@ class BudgetGuard:
         if request is None:  # an embedding: no token is shorter than a byte
             is_embedding = "embed" in call.path.rpartition("/")[2]
             return self.cost_usd(model, Usage(len(call.body))) if is_embedding else None
-        prompt = prompt_tokens(request, model) + _ATTACHMENT_TOKENS * sum(
-            len(message.attachments) for message in request.messages
-        )
-        prompt = int(prompt * _MARGIN) + 1
-        answer = request.n * (request.max_tokens or model.max_output_tokens)
-        usages = Usage(prompt, answer), Usage(prompt, answer, cache_write_tokens=prompt)
-        return max(self.cost_usd(model, usage) for usage in usages)
+        return max(self.cost_usd(model, usage) for usage in most_usages(request, model))
 
     def _cost(self, entry: LoggedCall, reserved_usd: float) -> float:
         """What an answered call has cost; an error costs nothing."""

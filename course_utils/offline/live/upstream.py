@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from course_utils.errors import RecordFileError
 from course_utils.offline.call import LARGEST_ANSWER, LIVE, Answer, Call, LoggedCall
@@ -17,6 +17,7 @@ from course_utils.offline.live.passage import Passage
 from course_utils.offline.live.privacy import Secrets
 from course_utils.offline.live.record import Recorder, WholeAnswer
 from course_utils.offline.reading import has_end, may_end, read_reply, read_request, says_end
+from course_utils.offline.standin import StandIn
 from course_utils.wire import catalogue
 from course_utils.wire.codec import Codec
 from course_utils.wire.reply import Refusal
@@ -28,15 +29,20 @@ class Upstream:
 
     `own` holds the user's environment as it was before the course: keys, and base URLs where
     calls go through an address of the user's own. The `guard` refuses what could cost too much;
-    the `recorder` keeps each exchange that comes to its end.
+    the `recorder` keeps each exchange that comes to its end. A real provider cannot be told to
+    fail: while faults or limits are in force, the `standin` answers, and nothing leaves the
+    computer.
     """
 
     own: Mapping[str, str]
     guard: BudgetGuard | None = None
     recorder: Recorder | None = None
+    standin: StandIn = field(default_factory=StandIn)
 
     async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
         """The provider's answer, passed on as it comes; `entry` is completed at its end."""
+        if self.standin.faults or self.standin.limits:
+            return await self.standin.answer(call, door, entry)
         codec = codec_of(call.method, call.path, door)
         secrets = self._secrets(call)
         _note_call(call, codec, entry, secrets)
@@ -56,7 +62,8 @@ class Upstream:
             return _problem(codec, entry, 429, str(error))
         url = self._base_url(provider) + call.path.removeprefix(door.prefix)
         query = f"?{call.query.replace(COURSE_KEY, key)}" if call.query else ""
-        passage = Passage(url + query, call, key)
+        # A server that needs no key is not told apart from others by a header without a value.
+        passage = Passage(url + query, call, key or COURSE_KEY)
         try:
             entry.status, headers = await passage.open()
         except OSError as error:
