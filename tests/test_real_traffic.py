@@ -15,11 +15,12 @@ from course_utils import offline
 from course_utils.offline.doors import COURSE_KEY
 from course_utils.offline.server import Server
 from course_utils.offline.standin import StandIn
-from course_utils.offline.usage import prompt_tokens, usage_of
+from course_utils.offline.usage import usage_of
 from course_utils.wire import openai_chat, sse
 from course_utils.wire.anthropic_messages import AnthropicMessages
 from course_utils.wire.catalogue import Model, default_model
 from course_utils.wire.codec import Codec
+from course_utils.wire.prompt_tokens import prompt_tokens
 from course_utils.wire.reply import Reply
 from course_utils.wire.request import Request
 

@@ -9,9 +9,10 @@ import pytest
 from course_utils import offline
 from course_utils.errors import RecordingError
 from course_utils.offline.headers import TIER_HEADER
-from course_utils.offline.replay.recordings import SHIPPED, Recordings
+from course_utils.offline.replay.recordings import SHIPPED, Recordings, conversation_key
 from course_utils.offline.standin import StandIn
 from course_utils.wire.catalogue import default_model
+from course_utils.wire.request import Message, Request, ToolCall
 
 RECORDED = """
 source: authored
@@ -72,6 +73,28 @@ def test_a_conversation_goes_on_where_its_reply_ended(session: offline.Session) 
     answered = {"role": "assistant", "content": "Paris."}
     italy = {"role": "user", "content": "And of Italy?"}
     assert ask([*CAPITAL, answered, italy]) == ("Rome.", "recorded")
+
+
+def test_a_calls_arguments_may_be_written_with_other_spaces() -> None:
+    """A conversation is found again where a format rewrote the JSON of a call, and only there."""
+
+    def key(arguments: str) -> str:
+        call = ToolCall("call_1", "get_weather", arguments)
+        return conversation_key(Request("m", (Message("assistant", tool_calls=(call,)),)))
+
+    assert key('{"a": 1, "b": 2}') == key('{"b":2,"a":1}')
+    assert key('{"a": 1}') != key('{"a": 2}')
+    assert key('{"a": ') != key('{"a":')
+
+
+def test_a_schema_is_the_same_in_any_order_of_its_keys() -> None:
+    """Each SDK writes a class's schema in an order of its own, which may change with a version."""
+
+    def key(schema: dict[str, object]) -> str:
+        return conversation_key(Request("m", (Message("user", "Hi"),), json_schema=schema))
+
+    assert key({"type": "object", "title": "A"}) == key({"title": "A", "type": "object"})
+    assert key({"required": ["a", "b"]}) != key({"required": ["b", "a"]})
 
 
 def test_the_same_provider_is_preferred(session: offline.Session) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx2
 import openai
 import pytest
 
@@ -15,6 +16,10 @@ HELLO = [{"role": "user", "content": "Hello"}]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}
+LOOSE = {
+    "type": "json_schema",
+    "json_schema": {"name": "f", "strict": True, "schema": {"type": "object", "properties": {}}},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,6 +61,8 @@ def ask_anthropic(**changes: Any) -> Any:
          "messages.[0].role"),
         ({"messages": [*HELLO, {"role": "assistant", "tool_calls": [CALL]}, *HELLO]}, 400, None,
          "messages.[2].role"),
+        ({"response_format": {"type": "json_object"}}, 400, None, "messages"),
+        ({"response_format": LOOSE}, 400, None, "response_format"),
     ],
 )  # fmt: skip
 def test_openai_refuses(changes: dict[str, Any], status: int, code: str, param: str) -> None:
@@ -134,8 +141,6 @@ def test_temperature_passes_where_the_model_takes_it() -> None:
 
 def test_body_that_is_not_json_is_refused(session: offline.Session) -> None:
     """Bytes that are no JSON object are 400 in each provider's shape."""
-    import httpx2
-
     for path in ("/openai/v1/chat/completions", "/anthropic/v1/messages"):
         for body in (b"{", b"[]", b"\xff\xfe", b"", b"null", b"[" * 100_000):
             response = httpx2.post(
@@ -146,10 +151,137 @@ def test_body_that_is_not_json_is_refused(session: offline.Session) -> None:
             assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_unknown_path_is_404_in_the_providers_shape(session: offline.Session) -> None:
-    """An endpoint that is not served is 404, as JSON."""
-    import httpx2
+# Each door with an endpoint of it that takes no other method than POST.
+POSTED = {
+    "openai": "/openai/v1/chat/completions",
+    "responses": "/openai/v1/responses",
+    "anthropic": "/anthropic/v1/messages",
+    "google": "/google/v1beta/openai/chat/completions",
+    "gemini": f"/google/v1beta/models/{default_model('google').id}:generateContent",
+    "local": "/local/v1/chat/completions",
+}
 
-    response = httpx2.post(session.server.url + "/openai/v1/nothing", json={})
-    assert response.status_code == 404
-    assert "error" in response.json()
+
+def error_in(name: str, response: httpx2.Response) -> dict[str, Any]:
+    """The error object of an answer; AssertionError where it has not its provider's shape."""
+    assert response.headers["content-type"].startswith("application/json")
+    body = response.json()
+    assert isinstance(body, list) is (name == "google")
+    error: dict[str, Any] = (body[0] if name == "google" else body)["error"]
+    if name in ("google", "gemini"):
+        assert error["code"] == response.status_code
+        assert set(error) >= {"code", "message", "status"}
+    elif name == "anthropic":
+        assert (body["type"], set(error)) == ("error", {"type", "message"})
+        assert body["request_id"] == response.headers["request-id"]
+    else:
+        assert set(error) == {"message", "type", "param", "code"}
+    if name in ("openai", "responses"):
+        assert response.headers["x-request-id"].startswith("req_")
+    return error
+
+
+def send(session: offline.Session, method: str, path: str, key: str = COURSE_KEY) -> Any:
+    """A request without a body, through no SDK."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx2.request(method, session.server.url + path, headers=headers)
+
+
+@pytest.mark.parametrize("name", POSTED)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
+def test_unknown_path_is_404_in_the_providers_shape(
+    session: offline.Session, name: str, method: str
+) -> None:
+    """A path that there is not is 404, as JSON, with a request id, and with any key or none."""
+    path = POSTED[name].rpartition("/")[0] + "/nothing/at/all"
+    for key in (COURSE_KEY, ""):
+        response = send(session, method, path, key)
+        assert response.status_code == 404
+        assert error_in(name, response)["message"]
+
+
+@pytest.mark.parametrize("name", POSTED)
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS"])
+def test_another_method_is_refused_in_the_providers_shape(
+    session: offline.Session, name: str, method: str
+) -> None:
+    """It is 405 with the methods that there are; Google knows no such endpoint."""
+    response = send(session, method, POSTED[name])
+    error = error_in(name, response)
+    assert response.status_code == (404 if name in ("google", "gemini") else 405)
+    assert "POST" in response.headers["allow"]
+    if name == "openai":
+        path = POSTED["openai"].removeprefix("/openai")
+        assert error["message"].startswith(f"Not allowed to {method} on {path}. (HINT:")
+
+
+def test_another_method_wants_a_key_first(session: offline.Session) -> None:
+    """Who has no key is told that, and nothing of methods."""
+    assert send(session, "PUT", POSTED["openai"], key="wrong").status_code == 401
+    assert send(session, "PUT", POSTED["anthropic"], key="").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/openai/v1/models", "/anthropic/v1/models", "/google/v1beta/models", POSTED["openai"],
+             "/local/v1/models/nothing", "/openai/v1/nothing"],
+)  # fmt: skip
+def test_head_is_get_without_a_body(session: offline.Session, path: str) -> None:
+    """HEAD has the status and headers of GET, the length of its body, and no body."""
+    got, head = (send(session, method, path) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert set(head.headers) == set(got.headers)
+    if "nothing" not in path:  # whose body names the method
+        assert head.headers["content-length"] == got.headers["content-length"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "google", "local"])
+def test_sdks_raise_for_unknown_paths_and_methods(session: offline.Session, provider: str) -> None:
+    """OpenAI's strict client makes its own exceptions of them."""
+    client = openai.OpenAI(
+        base_url=session.base_url(provider), api_key=COURSE_KEY, max_retries=0,
+        _strict_response_validation=True,
+    )  # fmt: skip
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.get("/nothing", cast_to=object)
+    assert caught.value.request_id or provider != "openai"
+    with pytest.raises(openai.APIStatusError) as caught_method:
+        client.put("/chat/completions", cast_to=object, body={})
+    assert caught_method.value.status_code == (404 if provider == "google" else 405)
+
+
+def test_anthropics_sdk_raises_for_unknown_paths_and_methods() -> None:
+    """So does Anthropic's, with the type of the error."""
+    client = anthropic.Anthropic(max_retries=0, _strict_response_validation=True)
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        client.get("/v1/nothing", cast_to=object)
+    assert caught.value.body["error"]["type"] == "not_found_error"
+    assert caught.value.request_id
+    with pytest.raises(anthropic.APIStatusError, match="Method Not Allowed") as caught_method:
+        client.put("/v1/messages", cast_to=object, body={})
+    assert caught_method.value.status_code == 405
+
+
+def test_geminis_sdk_raises_for_unknown_paths(session: offline.Session) -> None:
+    """google-genai finds its code and status in the body."""
+    from google import genai
+    from google.genai import errors
+
+    client = genai.Client(
+        api_key=COURSE_KEY, http_options={"base_url": f"{session.server.url}/google"}
+    )
+    with pytest.raises(errors.ClientError) as caught:
+        list(client.files.list())
+    assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("path", "named"), [("responses", False), ("chat/completions", True)]
+)  # fmt: skip
+def test_a_refusal_has_the_headers_of_its_route(
+    session: offline.Session, path: str, named: bool
+) -> None:
+    """A wrong key at Responses is told how to authenticate, at chat completions it is not."""
+    response = send(session, "POST", f"/openai/v1/{path}", key="wrong")
+    assert response.status_code == 401
+    assert ("www-authenticate" in response.headers) is not named
+    assert ("openai-processing-ms" in response.headers) is not named

@@ -151,6 +151,8 @@ def test_tokens_are_embedded_as_their_text(session: offline.Session) -> None:
         ({"input": []}, 400, "'$.input' is invalid"),
         ({"input": [""]}, 400, "'$.input' is invalid"),
         ({"input": [10**9]}, 400, "'$.input' is invalid"),
+        ({"input": [100256]}, 400, "'$.input' is invalid"),  # a gap among the tokens' numbers
+        ({"input": [[5], [-1]]}, 400, "'$.input' is invalid"),
         ({"input": "word " * 9000}, 400, "maximum context length is 8192 tokens"),
         ({"dimensions": 5000}, 400, "Invalid value for 'dimensions' = 5000"),
         ({"model": "text-embedding-ada-002", "dimensions": 5}, 400, "specifying dimensions"),
@@ -393,6 +395,20 @@ def test_old_completions_are_refused_or_answered(session: offline.Session) -> No
     assert [choice.text[:3] for choice in whole.choices] == ["One", "Two"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [({"n": 10**18}, "n"), ({"n": 0}, "n"), ({"stop": [["x"]]}, "stop"), ({"stop": {}}, "stop"),
+     ({"prompt": ["x"] * 200}, "prompt")],
+)  # fmt: skip
+def test_old_completions_are_bounded(
+    session: offline.Session, changes: dict[str, Any], param: str
+) -> None:
+    """Answers without end, and what is no list of texts, are refused by the field's name."""
+    body = {"model": default_model("local").id, "prompt": "Hi"} | changes
+    with pytest.raises(openai.BadRequestError, match=param):
+        ask_openai(session, "local").post("/completions", body=body, cast_to=object)
+
+
 # Compaction
 
 
@@ -526,6 +542,13 @@ def test_lenient_knows_every_key_model_and_id(lenient: str) -> None:
     assert claude.messages.batches.retrieve("made-up").id == "made-up"
 
 
+def test_lenient_does_not_answer_without_end(lenient: str) -> None:
+    """More choices than any provider gives are refused by a lenient server too."""
+    client = openai.OpenAI(base_url=f"{lenient}/openai/v1", api_key="any", max_retries=0)
+    with pytest.raises(openai.BadRequestError, match="<= 128"):
+        client.chat.completions.create(model="any", messages=HELLO, n=10**18)
+
+
 def test_lenient_still_refuses_what_is_no_request(lenient: str) -> None:
     """A body that does not fit the format stays an error."""
     client = openai.OpenAI(base_url=f"{lenient}/openai/v1", api_key="any", max_retries=0)
@@ -557,9 +580,8 @@ def real_bodies(name: str, url: str) -> list[dict[str, Any]]:
 
 def last_body(count_back: int = 1) -> dict[str, Any]:
     """The JSON body that the stand-in has sent last, or before that."""
-    body: dict[str, Any] = json.loads(
-        offline.session().server.log.since(0)[-count_back].response_body
-    )
+    sent = [call for call in offline.session().server.log if not call.is_batch]
+    body: dict[str, Any] = json.loads(sent[-count_back].response_body)
     return body
 
 

@@ -51,7 +51,10 @@ CHATS: dict[str, dict[str, Any]] = {
     "tool choice": {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": True},
     "tool turn": {"messages": TURN, "tools": TOOLS},
     "functions": {"functions": [FUNCTION], "function_call": {"name": "get_weather"}},
-    "json mode": {"response_format": {"type": "json_object"}},
+    "json mode": {
+        "messages": [{"role": "user", "content": "Name two cities in JSON."}],
+        "response_format": {"type": "json_object"},
+    },
     "json schema": {"response_format": {"type": "json_schema", "json_schema": FORMAT}},
     "no reasoning": {"reasoning_effort": "none"},
     "much reasoning": {"reasoning_effort": "high"},

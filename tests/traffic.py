@@ -29,7 +29,7 @@ class Exchange:
     """One recorded exchange. `row` is its line in the manifest; header names are lower case.
 
     `request` and `response` are the bodies; `parsed` says that the recorder kept the values of the
-    response's JSON and not its text.
+    response's JSON and not its text. `url` is empty where only the response was kept.
     """
 
     row: Mapping[str, Any] = field(repr=False)
@@ -38,6 +38,7 @@ class Exchange:
     request_headers: Mapping[str, str]
     headers: Mapping[str, str]
     parsed: bool = False
+    url: str = ""
 
     @property
     def name(self) -> str:
@@ -102,6 +103,7 @@ def _exchange(row: Mapping[str, Any]) -> Exchange:
         _headers(request),
         _headers(response),
         "parsed_body" in response or isinstance(_content(response), dict),
+        request.get("uri") or request.get("url") or "",
     )
 
 

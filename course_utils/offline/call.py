@@ -26,7 +26,9 @@ _LOG_LENGTH = 1000
 _LOG_BYTES = 64 * 2**20
 LARGEST_ANSWER = 2**20
 _SECRET_QUERY = re.compile(r"((?:^|&)(?:key|access_token)=)[^&]*", re.IGNORECASE)
-_SECRET_HEADERS = frozenset(("authorization", "x-api-key", "x-goog-api-key", "cookie"))
+_SECRET_HEADERS = frozenset(
+    ("authorization", "x-api-key", "x-goog-api-key", "cookie", "set-cookie")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class LoggedCall:
     `reply` are None where the body could not be read, or where the provider refused.
     `recording` names the recording behind a recorded or adapted answer, and `fault` the failure
     that was asked for. `status` is 0 where no answer was sent. `is_complete` says that the answer's
-    body is in the entry whole, and takes no more.
+    body is in the entry whole, and takes no more. With `is_batch` it is a line of a batch, which
+    came in no request of its own; `lines` are those that this call had answered.
     """
 
     number: int
@@ -82,6 +85,8 @@ class LoggedCall:
     latency_s: float = 0.0
     is_complete: bool = False
     query: str = ""
+    is_batch: bool = False
+    lines: list[LoggedCall] = field(default_factory=list, repr=False)
 
     @property
     def json(self) -> object:
@@ -117,10 +122,22 @@ class Log:
                 tier=REFUSED,
                 query=query_without_secrets(call.query),
             )
-            self._calls.append(entry)
-            self._bytes += len(call.body)
-            self._forget()
+            self._append(entry)
         return entry
+
+    def add_lines(self, entry: LoggedCall) -> None:
+        """Note the lines of a batch that a call had answered, as calls after it."""
+        with self._lock:
+            for line in entry.lines:
+                self._count += 1
+                line.number = self._count
+                self._append(line)
+            entry.lines = []
+
+    def _append(self, entry: LoggedCall) -> None:
+        self._calls.append(entry)
+        self._bytes += len(entry.request_body) + len(entry.response_body)
+        self._forget()
 
     def add(self, entry: LoggedCall, chunk: bytes) -> None:
         """Note a part of the answer's body; what is beyond a megabyte is left out."""

@@ -21,7 +21,7 @@ def logprobs_of(text: str, alternatives: int, encoding: str) -> tuple[TokenLogpr
     The probability of a token follows from the text before it.
     """
     tokenizer = tokens.encoding(encoding)
-    pieces = tokenizer.decode_tokens_bytes(tokenizer.encode_ordinary(text))
+    pieces = tokenizer.decode_tokens_bytes(tokens.encode(text, encoding))
     seed, entries = hashlib.sha256(), []
     wanted = min(alternatives, MOST_ALTERNATIVES)
     for piece in pieces:

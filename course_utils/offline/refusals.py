@@ -11,9 +11,9 @@ from course_utils.errors import UnknownModelError
 from course_utils.offline import words
 from course_utils.offline.call import Call
 from course_utils.offline.doors import COURSE_KEY, Door
-from course_utils.offline.usage import prompt_tokens
 from course_utils.wire import catalogue
 from course_utils.wire.catalogue import Model
+from course_utils.wire.prompt_tokens import prompt_tokens
 from course_utils.wire.reply import Refusal
 from course_utils.wire.request import Request
 
@@ -73,6 +73,21 @@ def check_request(request: Request, body: Mapping[str, object], model: Model, do
         kind, facts = rule(request, body, model, door)
         if kind:
             raise RefusedError(words.refusal(door.words, kind, **facts))
+
+
+def check_text(request: Request, body: Mapping[str, object], model: Model, door: Door) -> None:
+    """The same for a plain text: only how many answers are wanted, and how long it is, matters."""
+    for rule in (_choices, _context):
+        kind, facts = rule(request, body, model, door)
+        if kind:
+            raise RefusedError(words.refusal(door.words, kind, **facts))
+
+
+def check_count(request: Request, door: Door) -> None:
+    """Refuse more answers than any provider gives; else nobody would ever be done with them."""
+    if request.n > _MOST_CHOICES:
+        facts = {"param": "n", "value": request.n, "limit": _MOST_CHOICES}
+        raise RefusedError(words.refusal(door.words, "too_high", **facts))
 
 
 Finding = tuple[str | None, dict[str, object]]
@@ -161,16 +176,45 @@ def _tool_pairs(request: Request, body: Mapping[str, object], model: Model, door
     for index, message in enumerate(request.messages):
         if message.role == "tool":
             if message.tool_call_id not in open_calls:
-                return "orphan_result", {"index": index, "ids": message.tool_call_id}
+                place = _block_with(body, "tool_use_id", message.tool_call_id) or (index, 0)
+                index, block = place
+                return "orphan_result", {
+                    "index": index,
+                    "block": block,
+                    "ids": message.tool_call_id,
+                }
             open_calls.remove(message.tool_call_id)
             continue
         if open_calls:
-            return "unanswered_call", {"index": index, "ids": ", ".join(sorted(open_calls))}
+            return "unanswered_call", _unanswered(body, open_calls, index)
         open_calls = {call.id for call in message.tool_calls}
     if open_calls:
-        last = len(request.messages) - 1
-        return "unanswered_call", {"index": last, "ids": ", ".join(sorted(open_calls))}
+        return "unanswered_call", _unanswered(body, open_calls, len(request.messages) - 1)
     return _FINE
+
+
+def _unanswered(body: Mapping[str, object], calls: set[str], index: int) -> dict[str, object]:
+    """The calls that nobody answered; Anthropic names the message that makes them."""
+    place = _block_with(body, "id", min(calls))
+    return {"index": place[0] if place else index, "ids": ", ".join(sorted(calls))}
+
+
+def _block_with(body: Mapping[str, object], name: str, value: object) -> tuple[int, int] | None:
+    """Where in an Anthropic body a content block has this value: its message, its place there.
+
+    Anthropic joins messages that one role says in a row, and counts after that.
+    """
+    messages = body.get("messages")
+    index, count, role = -1, 0, None
+    for message in messages if isinstance(messages, list) else ():
+        if message["role"] != role:
+            index, count, role = index + 1, 0, message["role"]
+        content = message.get("content")
+        for block in content if isinstance(content, list) else [{}]:
+            if block.get(name) == value:
+                return index, count
+            count += 1
+    return None
 
 
 # No token is shorter than a byte, so a short prompt needs no count.
@@ -187,11 +231,28 @@ def _context(request: Request, body: Mapping[str, object], model: Model, door: D
     return _FINE
 
 
+def _json(request: Request, body: Mapping[str, object], model: Model, door: Door) -> Finding:
+    """OpenAI wants the word JSON in a prompt for its JSON mode, and strict schemas to be strict."""
+    # Here, because the endpoints themselves import this module.
+    from course_utils.offline.endpoints.strict_schema import strict_problem
+
+    if door.words != "openai":
+        return _FINE
+    if request.json_mode and not any("json" in m.text.lower() for m in request.messages):
+        return "no_json_word", {}
+    output = body.get("response_format")
+    form = output.get("json_schema") if isinstance(output, dict) else None
+    if form and form.get("strict") and (problem := strict_problem(request.json_schema or {})):
+        return "invalid_schema", {"name": form.get("name"), "problem": problem}
+    return _FINE
+
+
 _RULES: tuple[Callable[[Request, Mapping[str, object], Model, Door], Finding], ...] = (
     _messages,
     _limit,
     _choices,
     _sampling,
+    _json,
     _claude,
     _tool_pairs,
     _context,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from course_utils.wire import catalogue
 from course_utils.wire.reply import Choice, Thinking
 from course_utils.wire.request import Request
 
-# The first models that keep their thinking to themselves unless they are asked to show it.
-_SHOWS_UNASKED = ("claude-3", "claude-haiku-4", "claude-sonnet-4", "claude-opus-4")
-_KEEPS_UNASKED = ("claude-opus-4-7", "claude-opus-4-8")
 _SIGNATURE_BYTES = 252
 
 
@@ -25,8 +23,7 @@ def think(request: Request, choice: Choice) -> Thinking | None:
 def _is_shown(request: Request) -> bool:
     if request.thinking != "default":
         return request.thinking == "summarized"
-    name = request.model
-    return name.startswith(_SHOWS_UNASKED) and not name.startswith(_KEEPS_UNASKED)
+    return catalogue.family(request.model).shows_thinking
 
 
 def _thoughts(request: Request, choice: Choice) -> str:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from course_utils.errors import UnknownModelError
 from course_utils.wire import catalogue
 from course_utils.wire.catalogue import Model
-
-# OpenAI's older names say which vocabulary they count with, and whether they reason.
-_OLD_VOCABULARY = re.compile(r"gpt-3\.5|gpt-4(-|$)")
-_NO_REASONING = re.compile(r"gpt-3|gpt-4|chatgpt|ft:gpt-[34]")
 
 
 def model_for(name: str, provider: str) -> Model:
@@ -25,6 +20,6 @@ def model_for(name: str, provider: str) -> Model:
         model = replace(catalogue.default_model(provider), id=name)
     if provider != "openai":
         return model
-    encoding = "cl100k_base" if _OLD_VOCABULARY.match(name) else model.encoding
-    reasoning = model.reasoning and not _NO_REASONING.match(name)
-    return replace(model, encoding=encoding, reasoning=reasoning)
+    family = catalogue.family(name)
+    reasoning = model.reasoning and family.reasoning is not False
+    return replace(model, encoding=family.encoding or model.encoding, reasoning=reasoning)

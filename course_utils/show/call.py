@@ -26,3 +26,4 @@ class LoggedCall(Protocol):
     latency_s: float
     response_headers: Mapping[str, str]
     response_body: bytes
+    is_batch: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from course_utils.errors import UnknownModelError
 from course_utils.llm.costs import cost_usd
@@ -46,10 +47,16 @@ def tiers(calls: Iterable[LoggedCall]) -> str:
 
 
 def live_usd(call: LoggedCall) -> float:
-    """What a call would have cost live; 0 where it was refused or its model has no price."""
+    """What a call would have cost live; 0 where it was refused or its model has no price.
+
+    A line of a batch costs what the provider's Batch API asks for it.
+    """
     if call.request is None or call.reply is None:
         return 0.0
     try:
-        return cost_usd(find_model(call.request.model, call.provider), call.reply.usage)
+        model = find_model(call.request.model, call.provider)
     except UnknownModelError:
         return 0.0
+    if call.is_batch:
+        model = replace(model, price=model.price.in_batch())
+    return cost_usd(model, call.reply.usage)

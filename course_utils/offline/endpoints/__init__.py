@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from course_utils.offline import words
+from course_utils.offline.call import Answer
 from course_utils.offline.doors import ANTHROPIC, GEMINI, GOOGLE, LOCAL, OPENAI, Door
 from course_utils.offline.endpoints import (
     anthropic_batches,
@@ -17,9 +23,11 @@ from course_utils.offline.endpoints.completion import complete
 from course_utils.offline.endpoints.embeddings import embed
 from course_utils.offline.endpoints.moderations import moderate
 from course_utils.offline.endpoints.response_refusals import DOOR as RESPONSES
+from course_utils.offline.endpoints.responses_headers import responses_refusal_headers
 from course_utils.offline.endpoints.text_completions import complete_text
 from course_utils.offline.endpoints.token_count import count_tokens
-from course_utils.offline.routes import Route, Routes
+from course_utils.offline.limits import TurnedAwayError
+from course_utils.offline.routes import Route, Routes, Visit
 from course_utils.wire import openai_chat
 from course_utils.wire.anthropic_messages import AnthropicMessages
 from course_utils.wire.codec import Codec
@@ -27,8 +35,23 @@ from course_utils.wire.codec import Codec
 _ANTHROPIC = AnthropicMessages()
 _CHAT = "/chat/completions/{id}"
 _BATCH = "/v1/messages/batches/{id}"
+# What errors look like where no endpoint says it.
+_CODECS: dict[Door, Codec] = {
+    OPENAI: openai_chat.OPENAI,
+    ANTHROPIC: _ANTHROPIC,
+    GOOGLE: openai_chat.GOOGLE,
+    GEMINI: gemini.CONTENT,
+    LOCAL: openai_chat.LOCAL,
+}
 # google-genai asks v1, other clients v1beta.
 _GEMINI = "/{version}/models/{model}"
+
+
+def _on_responses(method: str, path: str, handle: Callable[[Visit], Answer]) -> Route:
+    """A route of the Responses API, whose errors have headers of their own."""
+    path = f"/responses{path}"
+    return Route(method, RESPONSES, path, responses.CODEC, handle, responses_refusal_headers)
+
 
 ROUTES = Routes(
     Route("POST", OPENAI, "/chat/completions", openai_chat.OPENAI, chats.complete_and_store),
@@ -40,17 +63,17 @@ ROUTES = Routes(
     Route("POST", ANTHROPIC, "/v1/messages", _ANTHROPIC, complete),
     Route("POST", GOOGLE, "/v1beta/openai/chat/completions", openai_chat.GOOGLE, complete),
     Route("POST", LOCAL, "/chat/completions", openai_chat.LOCAL, complete),
-    Route("POST", RESPONSES, "/responses", responses.CODEC, responses.create),
-    Route("POST", RESPONSES, "/responses/input_tokens", responses.CODEC, responses.input_tokens),
-    Route("POST", RESPONSES, "/responses/compact", responses.CODEC, compact),
-    Route("GET", RESPONSES, "/responses/{id}", responses.CODEC, responses.retrieve),
-    Route("DELETE", RESPONSES, "/responses/{id}", responses.CODEC, responses.delete),
-    Route("POST", RESPONSES, "/responses/{id}/cancel", responses.CODEC, responses.cancel),
-    Route("GET", RESPONSES, "/responses/{id}/input_items", responses.CODEC, responses.input_items),
+    _on_responses("POST", "", responses.create),
+    _on_responses("POST", "/input_tokens", responses.input_tokens),
+    _on_responses("POST", "/compact", compact),
+    _on_responses("GET", "/{id}", responses.retrieve),
+    _on_responses("DELETE", "/{id}", responses.delete),
+    _on_responses("POST", "/{id}/cancel", responses.cancel),
+    _on_responses("GET", "/{id}/input_items", responses.input_items),
     Route("POST", OPENAI, "/completions", openai_chat.OPENAI, complete_text),
     Route("POST", LOCAL, "/completions", openai_chat.LOCAL, complete_text),
     Route("POST", OPENAI, "/moderations", openai_chat.OPENAI, moderate),
-    Route("POST", OPENAI, "/embeddings", openai_chat.OPENAI, embed),
+    Route("POST", OPENAI, "/embeddings", openai_chat.UNLAYERED, embed),
     Route("POST", GOOGLE, "/v1beta/openai/embeddings", openai_chat.GOOGLE, embed),
     Route("POST", LOCAL, "/embeddings", openai_chat.LOCAL, embed),
     Route("GET", OPENAI, "/models", openai_chat.OPENAI, models.list_models),
@@ -90,11 +113,42 @@ ROUTES = Routes(
 )
 
 
+def route_of(method: str, path: str, door: Door) -> tuple[Route, Mapping[str, str]]:
+    """The route of a call, and the named segments of its path.
+
+    Where no endpoint takes it, a route that says so in the door's words.
+    """
+    found = ROUTES.find(method, path)
+    if found is None:
+        return _nowhere(method, path, door), {}
+    if door is not GEMINI:
+        return found
+    route, params = found
+    return replace(route, codec=gemini.codec_for(route, params)), params
+
+
 def codec_of(method: str, path: str, door: Door) -> Codec:
     """The codec of an endpoint; where there is no such endpoint, that of the door's errors."""
-    found = ROUTES.find(method, path)
-    if found is not None:
-        return gemini.codec_for(*found) if door is GEMINI else found[0].codec
-    if door is GEMINI:
-        return gemini.CONTENT
-    return _ANTHROPIC if door is ANTHROPIC else openai_chat.OPENAI
+    return route_of(method, path, door)[0].codec
+
+
+def _nowhere(method: str, path: str, door: Door) -> Route:
+    """A path that there is not: 404 for anybody. Or one with another method: 405 with a key."""
+    others = ROUTES.methods(path)
+    handle = partial(_refuse_method, allowed=others) if others else _refuse_path
+    return Route(method, door, path, _CODECS[door], handle, is_open=not others)
+
+
+def _refuse_path(visit: Visit) -> Answer:
+    raise visit.refused("no_endpoint", method=visit.call.method, path=_own_path(visit))
+
+
+def _refuse_method(visit: Visit, allowed: Sequence[str]) -> Answer:
+    facts = {"method": visit.call.method, "path": _own_path(visit)}
+    refusal = words.refusal(visit.door.words, "wrong_method", **facts)
+    raise TurnedAwayError(refusal, {"Allow": ", ".join(allowed)})
+
+
+def _own_path(visit: Visit) -> str:
+    """The path as the provider itself knows it: without the name of our door."""
+    return "/" + visit.call.path.partition("/")[2].partition("/")[2]

@@ -10,8 +10,8 @@ from typing import Any
 from course_utils.offline import ids
 from course_utils.offline.call import Answer
 from course_utils.offline.clock import rfc3339
+from course_utils.offline.endpoints.batch_lines import STEP_S, Shelf, ask
 from course_utils.offline.endpoints.resources import (
-    ask,
     bytes_answer,
     json_answer,
     jsonl,
@@ -26,9 +26,8 @@ from course_utils.wire.fields import take, take_objects
 KIND = "anthropic batch"
 _PAGE = 20
 _LIFE_S = 86_400
-# Each look at a batch lets this much time pass; it ends at the second look.
-_STEP_S = 60
-_WORK_S = 2 * _STEP_S
+# A batch ends at the second look at it.
+_WORK_S = 2 * STEP_S
 
 Row = Mapping[str, Any]
 
@@ -51,7 +50,7 @@ class Batch:
         """When all requests have been answered, or given up."""
         if self.cancelled_at is None:
             return self.created_at + _WORK_S
-        return min(self.created_at + _WORK_S, self.cancelled_at + _STEP_S)
+        return min(self.created_at + _WORK_S, self.cancelled_at + STEP_S)
 
 
 def create_batch(visit: Visit) -> Answer:
@@ -68,22 +67,17 @@ def create_batch(visit: Visit) -> Answer:
         seen.add(name)
     batch_id = "msgbatch_01" + ids.alnum("batch" + visit.seed, 22)
     rows = tuple(request for _, request in requests)
-    return _show(visit, Batch(batch_id, visit.standin.clock.now, rows))
+    return _SHELF.show(visit, Batch(batch_id, visit.standin.clock.now, rows))
 
 
 def retrieve_batch(visit: Visit) -> Answer:
     """A batch as it stands; looking lets time pass."""
-    batch = _find(visit)
-    visit.standin.clock.advance(_STEP_S)
-    return _show(visit, batch)
+    return _SHELF.look(visit, _find(visit))
 
 
 def list_batches(visit: Visit) -> Answer:
     """All batches, newest first; looking lets time pass."""
-    visit.standin.clock.advance(_STEP_S)
-    stored = list(visit.standin.store.list(KIND))
-    rows = [_describe(visit, _worked(visit, batch)) for batch in reversed(stored)]
-    return json_answer(visit, page(rows, query(visit), _PAGE))
+    return json_answer(visit, page(_SHELF.rows(visit), query(visit), _PAGE))
 
 
 def cancel_batch(visit: Visit) -> Answer:
@@ -92,7 +86,7 @@ def cancel_batch(visit: Visit) -> Answer:
     if _has_ended(visit, batch) and not visit.standin.lenient:
         raise visit.refused("batch_has_ended", id=batch.id)
     now = visit.standin.clock.now
-    return _show(visit, replace(batch, cancelled_at=batch.cancelled_at or now))
+    return _SHELF.show(visit, replace(batch, cancelled_at=batch.cancelled_at or now))
 
 
 def delete_batch(visit: Visit) -> Answer:
@@ -106,7 +100,7 @@ def delete_batch(visit: Visit) -> Answer:
 
 def read_results(visit: Visit) -> Answer:
     """One line for each request of a batch that has ended."""
-    batch = _worked(visit, _find(visit))
+    batch = _SHELF.worked(visit, _find(visit))
     if batch.results is None and not visit.standin.lenient:
         raise visit.refused("no_results", id=batch.id)
     content = jsonl(batch.results or (), separators=(",", ":"))
@@ -120,22 +114,16 @@ def _find(visit: Visit) -> Batch:
     return kept(visit, KIND, Batch, batch_id, "no_batch", invent)
 
 
-def _show(visit: Visit, batch: Batch) -> Answer:
-    worked = _worked(visit, batch)
-    visit.standin.store.put(KIND, worked.id, worked)
-    return json_answer(visit, _describe(visit, worked))
-
-
 def _has_ended(visit: Visit, batch: Batch) -> bool:
     return visit.standin.clock.now >= batch.ends_at
 
 
-def _worked(visit: Visit, batch: Batch) -> Batch:
+def _work(visit: Visit, batch: Batch) -> Batch:
     """The batch with its results made, where it has ended."""
     if batch.results is not None or not _has_ended(visit, batch):
         return batch
     # What is cancelled before its end has been begun by half, if it was begun at all.
-    begun = batch.cancelled_at is None or batch.cancelled_at - batch.created_at >= _STEP_S
+    begun = batch.cancelled_at is None or batch.cancelled_at - batch.created_at >= STEP_S
     whole = batch.cancelled_at is None
     done = len(batch.requests) // (1 if whole else 2) if begun else 0
     results = tuple(
@@ -146,9 +134,7 @@ def _worked(visit: Visit, batch: Batch) -> Batch:
         {"custom_id": row["custom_id"], "result": {"type": "canceled"}}
         for row in batch.requests[done:]
     )
-    worked = replace(batch, results=results + given_up)
-    visit.standin.store.put(KIND, batch.id, worked)
-    return worked
+    return replace(batch, results=results + given_up)
 
 
 def _result(visit: Visit, params: Row) -> Row:
@@ -199,3 +185,6 @@ def _results_url(visit: Visit, batch: Batch) -> str:
     """Where the results are: at the address by which the client has reached this server."""
     host = visit.call.headers.get("host", "localhost")
     return f"http://{host}{visit.door.prefix}/v1/messages/batches/{batch.id}/results"
+
+
+_SHELF = Shelf(KIND, _work, _describe)

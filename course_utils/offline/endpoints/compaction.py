@@ -18,7 +18,7 @@ from course_utils.offline.endpoints.response_items import listed
 from course_utils.offline.endpoints.response_refusals import check_request
 from course_utils.offline.endpoints.responses import conversation_before
 from course_utils.offline.routes import Visit
-from course_utils.offline.usage import prompt_tokens
+from course_utils.wire.prompt_tokens import prompt_tokens
 
 Item = Mapping[str, Any]
 # How many bytes are sealed: as many as a short summary has.

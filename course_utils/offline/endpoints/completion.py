@@ -20,7 +20,7 @@ from course_utils.offline.simulator import simulate
 from course_utils.offline.thinking import think
 from course_utils.offline.unknown_models import model_for
 from course_utils.offline.usage import usage_of
-from course_utils.wire import tokens
+from course_utils.wire import catalogue, tokens
 from course_utils.wire.catalogue import Model
 from course_utils.wire.reply import Choice, Refusal, Reply
 from course_utils.wire.request import Request, ToolCall
@@ -53,9 +53,11 @@ def model_of(
 ) -> Model:
     """The model that is asked. Raises RefusedError where it would refuse the request.
 
-    A lenient stand-in refuses nothing and lets another model answer for an unknown one.
+    A lenient stand-in refuses nothing but to answer without end, and lets another model answer for
+    an unknown one.
     """
     if visit.standin.lenient:
+        refusals.check_count(request, visit.door)
         return model_for(request.model, visit.door.provider)
     model = refusals.find_model(request, visit.door, visit.standin.today())
     check(request, body, model, visit.door)
@@ -92,7 +94,7 @@ def _finish(
     usage = usage_of(request, cut, model)
     return Reply(
         id=ids.reply_id(visit.door.provider, visit.seed),
-        model=request.model,
+        model=catalogue.answering_name(request.model),
         choices=cut,
         usage=visit.standin.prompt_cache.bill(usage, request, model),
         created=created or _noon(model.as_of),

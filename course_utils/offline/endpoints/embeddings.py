@@ -38,7 +38,8 @@ def embed(visit: Visit) -> Answer:
         for index, text in enumerate(texts)
     ]
     usage = {"prompt_tokens": sum(counts), "total_tokens": sum(counts)}
-    answer = {"object": "list", "data": data, "model": name, "usage": usage}
+    answering = catalogue.answering_name(name)
+    answer = {"object": "list", "data": data, "model": answering, "usage": usage}
     return json_answer(visit, answer, limited=True)
 
 
@@ -74,12 +75,18 @@ def _texts(visit: Visit, body: Mapping[str, Any]) -> list[str]:
 def _text(visit: Visit, given: object) -> str:
     """One input; an empty one, and tokens that the encoding does not have, are refused."""
     if isinstance(given, list) and all(type(token) is int for token in given):
-        encoding = tokens.encoding(_ENCODING)
-        if all(0 <= token < encoding.max_token_value for token in given):
-            given = encoding.decode(given)
+        given = _decoded(given)
     if not isinstance(given, str) or not given:
         raise visit.refused("bad_input")
     return given
+
+
+def _decoded(given: list[int]) -> str:
+    """The text of tokens; none where the encoding has no such token: its numbers have gaps."""
+    try:
+        return tokens.encoding(_ENCODING).decode(given)
+    except (KeyError, OverflowError):
+        return ""
 
 
 def _count(visit: Visit, text: str) -> int:

@@ -15,12 +15,12 @@ from course_utils.offline.endpoints.completion import reply_to
 from course_utils.offline.endpoints.resources import param, query
 from course_utils.offline.headers import TIER_HEADER, response_headers
 from course_utils.offline.routes import Route, Visit
-from course_utils.offline.usage import prompt_tokens
 from course_utils.wire import catalogue, tokens
 from course_utils.wire.catalogue import Model, embedding_models
 from course_utils.wire.fields import take, take_objects
 from course_utils.wire.gemini import Gemini
 from course_utils.wire.gemini_request import in_camel_case
+from course_utils.wire.prompt_tokens import prompt_tokens
 from course_utils.wire.reply import Reply
 from course_utils.wire.request import Request
 
@@ -60,6 +60,7 @@ def count_tokens(visit: Visit) -> Answer:
     name = "generateContentRequest"
     whole = take(body, name if name in body else "generate_content_request", "object", default=body)
     request = _read(visit, whole)
+    visit.entry.request = request
     model = _find(visit, request.model)
     count = prompt_tokens(request, model)
     return _json(visit, {"totalTokens": count, "promptTokensDetails": _in_text(count)})

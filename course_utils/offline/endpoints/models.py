@@ -17,7 +17,6 @@ from course_utils.wire import catalogue
 from course_utils.wire.catalogue import Model, embedding_models
 
 _OWNERS = {"openai": "system", "google": "google", "local": "library"}
-_LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 _ANTHROPIC_PAGE = 20
 
 
@@ -95,7 +94,7 @@ def _anthropic_row(model: Model, today: date) -> dict[str, Any]:
         "capabilities": None,
         "deprecated_at": None,
         "lifecycle": _lifecycle(model, today),
-        "line": next((line for line in _LINES if line in model.id), None),
+        "line": next(filter(str.isalpha, model.id.split("-")[1:]), None),
         "max_input_tokens": model.context_tokens,
         "max_tokens": model.max_output_tokens,
         "retires_at": _midnight(model.shutdown),
@@ -115,7 +114,7 @@ def _midnight(day: date | None) -> str | None:
 
 
 def _display_name(name: str) -> str:
-    """claude-haiku-4-5 is Claude Haiku 4.5."""
+    """An id's words in capitals, then the version that its numbers make; no date."""
     words = [word for word in name.split("-") if not (word.isdecimal() and len(word) == 8)]
     numbers = ".".join(word for word in words if word.isdecimal())
     return " ".join([word.title() for word in words if not word.isdecimal()] + [numbers]).strip()

@@ -11,8 +11,8 @@ from typing import Any
 from course_utils.offline import ids
 from course_utils.offline.call import Answer
 from course_utils.offline.endpoints import files
+from course_utils.offline.endpoints.batch_lines import STEP_S, Shelf, ask
 from course_utils.offline.endpoints.resources import (
-    ask,
     json_answer,
     jsonl,
     kept,
@@ -34,9 +34,8 @@ ENDPOINTS = (
 _WINDOW = "24h"
 _WINDOW_S = 86_400
 _PAGE = 20
-# Each look at a batch lets this much time pass, and each of its states lasts as long.
-_STEP_S = 60
-_IN_PROGRESS_S, _FINALIZING_S, _COMPLETED_S = _STEP_S, 2 * _STEP_S, 3 * _STEP_S
+# Each of a batch's states lasts for one look at it.
+_IN_PROGRESS_S, _FINALIZING_S, _COMPLETED_S = STEP_S, 2 * STEP_S, 3 * STEP_S
 
 Line = Mapping[str, Any]
 
@@ -84,22 +83,17 @@ def create_batch(visit: Visit) -> Answer:
         errors=() if visit.standin.lenient else errors,
         metadata=take(body, "metadata", "object", default=None),
     )
-    return _show(visit, batch)
+    return _SHELF.show(visit, batch)
 
 
 def retrieve_batch(visit: Visit) -> Answer:
     """A batch as it stands; looking lets time pass."""
-    batch = _find(visit)
-    visit.standin.clock.advance(_STEP_S)
-    return _show(visit, batch)
+    return _SHELF.look(visit, _find(visit))
 
 
 def list_batches(visit: Visit) -> Answer:
     """All batches, newest first; looking lets time pass."""
-    now = visit.standin.clock.advance(_STEP_S)
-    stored = list(visit.standin.store.list(KIND))
-    rows = [_describe(_worked(visit, batch), now) for batch in reversed(stored)]
-    return json_answer(visit, {"object": "list"} | page(rows, query(visit), _PAGE))
+    return json_answer(visit, {"object": "list"} | page(_SHELF.rows(visit), query(visit), _PAGE))
 
 
 def cancel_batch(visit: Visit) -> Answer:
@@ -109,7 +103,7 @@ def cancel_batch(visit: Visit) -> Answer:
     status = _status(batch, now)
     if status in ("completed", "failed", "cancelled") and not visit.standin.lenient:
         raise visit.refused("cannot_cancel", status=status)
-    return _show(visit, replace(batch, cancelled_at=batch.cancelled_at or now))
+    return _SHELF.show(visit, replace(batch, cancelled_at=batch.cancelled_at or now))
 
 
 def _find(visit: Visit) -> Batch:
@@ -117,12 +111,6 @@ def _find(visit: Visit) -> Batch:
     now = visit.standin.clock.now
     invent = partial(Batch, batch_id, ENDPOINTS[1], "file-unknown", now)
     return kept(visit, KIND, Batch, batch_id, "no_batch", invent)
-
-
-def _show(visit: Visit, batch: Batch) -> Answer:
-    worked = _worked(visit, batch)
-    visit.standin.store.put(KIND, worked.id, worked)
-    return json_answer(visit, _describe(worked, visit.standin.clock.now))
 
 
 def _read(content: bytes, endpoint: str) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
@@ -173,7 +161,7 @@ def _problem(code: str, message: str, param: str | None, line: int | None = None
 def _status(batch: Batch, now: int) -> str:
     age = now - batch.created_at
     if batch.cancelled_at is not None:
-        return "cancelled" if now >= batch.cancelled_at + _STEP_S else "cancelling"
+        return "cancelled" if now >= batch.cancelled_at + STEP_S else "cancelling"
     if age < _IN_PROGRESS_S:
         return "validating"
     if batch.errors:
@@ -191,7 +179,7 @@ def _answered(batch: Batch, now: int) -> int:
     return len(batch.lines) if age >= _FINALIZING_S else len(batch.lines) // 2
 
 
-def _worked(visit: Visit, batch: Batch) -> Batch:
+def _work(visit: Visit, batch: Batch) -> Batch:
     """The batch with its answers made and its files written, where it has come so far."""
     now = visit.standin.clock.now
     if batch.results is not None or _status(batch, now) not in ("completed", "cancelled"):
@@ -200,14 +188,12 @@ def _worked(visit: Visit, batch: Batch) -> Batch:
     results = tuple(_answer(visit, batch, line, i) for i, line in enumerate(done))
     good = [row for row in results if row["response"]["status_code"] == 200]
     bad = [row for row in results if row["response"]["status_code"] != 200]
-    worked = replace(
+    return replace(
         batch,
         results=results,
         output_file_id=_file(visit, batch, "output", good),
         error_file_id=_file(visit, batch, "error", bad),
     )
-    visit.standin.store.put(KIND, batch.id, worked)
-    return worked
 
 
 def _answer(visit: Visit, batch: Batch, line: Line, index: int) -> Line:
@@ -233,8 +219,9 @@ def _file(visit: Visit, batch: Batch, kind: str, rows: list[Line]) -> str | None
     return files.keep(visit, f"{batch.id}_{kind}.jsonl", "batch_output", jsonl(rows)).id
 
 
-def _describe(batch: Batch, now: int) -> dict[str, Any]:
+def _describe(visit: Visit, batch: Batch) -> dict[str, Any]:
     """A batch as the API shows it, its fields in the order of real traffic of 2026."""
+    now = visit.standin.clock.now
     status = _status(batch, now)
     return {
         "id": batch.id,
@@ -274,7 +261,7 @@ def _times(batch: Batch, status: str, now: int) -> dict[str, int | None]:
         "failed_at": batch.created_at + _IN_PROGRESS_S if status == "failed" else None,
         "expired_at": None,
         "cancelling_at": cancelled,
-        "cancelled_at": cancelled + _STEP_S if cancelled and status == "cancelled" else None,
+        "cancelled_at": cancelled + STEP_S if cancelled and status == "cancelled" else None,
     }
 
 
@@ -315,3 +302,6 @@ def _sum(use: Mapping[str, Any], *names: str) -> int:
 
 def _detail(use: Mapping[str, Any], detail: str, *kinds: str) -> int:
     return sum((use.get(f"{kind}_tokens_details") or {}).get(detail, 0) for kind in kinds)
+
+
+_SHELF = Shelf(KIND, _work, _describe)

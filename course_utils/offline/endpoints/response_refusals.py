@@ -11,8 +11,8 @@ from course_utils.offline.doors import OPENAI, Door
 from course_utils.offline.endpoints.strict_schema import strict_problem
 from course_utils.offline.refusals import RefusedError
 from course_utils.offline.routes import Visit
-from course_utils.offline.usage import prompt_tokens
 from course_utils.wire.catalogue import Model
+from course_utils.wire.prompt_tokens import prompt_tokens
 from course_utils.wire.request import Request
 
 DOOR = replace(OPENAI, words="openai_responses")

@@ -25,9 +25,9 @@ from course_utils.offline.endpoints.response_refusals import (
 from course_utils.offline.endpoints.responses_headers import responses_headers
 from course_utils.offline.headers import TIER_HEADER
 from course_utils.offline.routes import Visit
-from course_utils.offline.usage import prompt_tokens
 from course_utils.wire.catalogue import default_model
 from course_utils.wire.openai_responses import OpenAIResponses
+from course_utils.wire.prompt_tokens import prompt_tokens
 from course_utils.wire.reply import Reply
 from course_utils.wire.request import Request
 from course_utils.wire.responses_body import framing_tokens, output_items

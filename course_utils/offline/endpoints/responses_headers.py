@@ -23,3 +23,8 @@ def responses_headers(
         headers = {name: value for name, value in headers.items() if name not in _NAMELESS}
         return headers | _CHALLENGE
     return headers
+
+
+def responses_refusal_headers(seed: str, status: int) -> dict[str, str]:
+    """The headers of an error of these endpoints."""
+    return responses_headers(seed, status=status)

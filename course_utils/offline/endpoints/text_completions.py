@@ -11,19 +11,20 @@ from typing import Any
 
 from course_utils.offline import ids, refusals
 from course_utils.offline.call import Answer
-from course_utils.offline.doors import OPENAI, Door
+from course_utils.offline.doors import OPENAI
 from course_utils.offline.endpoints.completion import reply_to
 from course_utils.offline.endpoints.resources import json_answer
 from course_utils.offline.headers import TIER_HEADER, response_headers
 from course_utils.offline.routes import Visit
 from course_utils.wire import tokens
-from course_utils.wire.catalogue import Model
 from course_utils.wire.fields import MalformedRequestError, json_name, take
 from course_utils.wire.reply import Choice, Reply
 from course_utils.wire.request import Message, Request
 
 # What the API documents as default: short enough to surprise everybody.
 _DEFAULT_MAX_TOKENS = 16
+# More prompts at once nobody has asked for; the limit is ours.
+_MOST_PROMPTS = 128
 
 
 def complete_text(visit: Visit) -> Answer:
@@ -33,7 +34,10 @@ def complete_text(visit: Visit) -> Answer:
     if visit.door is OPENAI and not visit.standin.lenient:
         refusals.find_model(requests[0], visit.door, visit.standin.today())
         raise visit.refused("chat_model")
-    replies = [reply_to(visit, request, _check) for request in requests]
+    if len(requests) > _MOST_PROMPTS:
+        facts = {"param": "prompt", "value": len(requests), "limit": _MOST_PROMPTS}
+        raise visit.refused("too_high", **facts)
+    replies = [reply_to(visit, request, refusals.check_text) for request in requests]
     echo = [request.last_user_text if body.get("echo") else "" for request in requests]
     choices = [
         (before + choice.text, choice)
@@ -49,10 +53,6 @@ def complete_text(visit: Visit) -> Answer:
     return Answer(200, headers | {TIER_HEADER: visit.entry.tier}, _stream(head, choices, usage))
 
 
-def _check(request: Request, body: Mapping[str, Any], model: Model, door: Door) -> None:
-    """A plain text has nothing that the rules for chats could refuse."""
-
-
 def _prompts(body: Mapping[str, Any]) -> list[str]:
     given = body.get("prompt")
     if isinstance(given, str):
@@ -64,19 +64,27 @@ def _prompts(body: Mapping[str, Any]) -> list[str]:
 
 def _read(body: Mapping[str, Any], prompt: str) -> Request:
     options = take(body, "stream_options", "object", default={})
-    stop = body.get("stop") or ()
     return Request(
         model=take(body, "model", "string"),
         messages=(Message("user", prompt),),
         max_tokens=take(body, "max_tokens", "integer", default=_DEFAULT_MAX_TOKENS),
         temperature=take(body, "temperature", "number", default=None),
         top_p=take(body, "top_p", "number", default=None),
-        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        stop=_stops(body),
         n=take(body, "n", "integer", default=1),
         seed=take(body, "seed", "integer", default=None),
         stream=take(body, "stream", "boolean", default=False),
         stream_usage=bool(options.get("include_usage")),
     )
+
+
+def _stops(body: Mapping[str, Any]) -> tuple[str, ...]:
+    given = body.get("stop")
+    given = [given] if isinstance(given, str) else take(body, "stop", "array", default=[])
+    for each in given:
+        if not isinstance(each, str):
+            raise MalformedRequestError("stop", "string", json_name(each))
+    return tuple(given)
 
 
 def _head(visit: Visit, reply: Reply) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from course_utils.offline.call import Answer
 from course_utils.offline.endpoints import completion
 from course_utils.offline.endpoints.resources import json_answer
 from course_utils.offline.routes import Visit
-from course_utils.offline.usage import prompt_tokens
+from course_utils.wire.prompt_tokens import prompt_tokens
 
 
 def count_tokens(visit: Visit) -> Answer:

@@ -132,12 +132,21 @@ class Recordings:
 def conversation_key(request: Request) -> str:
     """A digest of what is asked: messages, tools and output shape, but no knobs."""
     messages = [
-        (m.role, m.text.strip(), [(c.name, c.arguments) for c in m.tool_calls])
+        (m.role, m.text.strip(), [(c.name, _plain_json(c.arguments)) for c in m.tool_calls])
         for m in request.messages
     ]
     tools = sorted(tool.name for tool in request.tools)
     shape = [tools, request.tool_choice, request.json_mode, request.json_schema]
-    return hashlib.sha256(json.dumps([messages, shape], default=str).encode()).hexdigest()
+    text = json.dumps([messages, shape], default=str, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain_json(arguments: str) -> str:
+    """A call's arguments in one spelling: formats that send them as objects lose the spaces."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except ValueError:
+        return arguments
 
 
 def is_same(recording: Recording, request: Request, provider: str) -> bool:

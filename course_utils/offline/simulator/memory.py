@@ -3,49 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from course_utils.offline.simulator.words import shortened
 from course_utils.wire.request import Request
 
+_ABOUT = re.compile(
+    r"\b(?:what(?:'s|\u2019s| is| was)|do you (?:know|remember)|remember|who is) my "
+    r"((?:fav(?:ou?rite) )?\w+)",
+    re.I,
+)
+_DOING = re.compile(
+    r"\b(?:what|where|which \w+|who) (?:do|did|am) I (\w+)(?: (?:for|at|in|with|from))?\b",
+    re.I,
+)
+_INTRODUCED = r"\b(?:I am|I'm|call me) ([A-Z][\w-]+)"
+
 
 def told_of(question: str, request: Request, variant: int) -> str | None:
     """What the user said of themselves earlier: only what the request carries is known."""
-    asked = re.search(
-        r"\b(?:what(?:'s|\u2019s| is| was)|do you (?:know|remember)|remember|who is) my "
-        r"((?:fav(?:ou?rite) )?\w+)",
-        question,
-        re.I,
-    )
+    asked = _ABOUT.search(question)
     if not asked:
         return None
     thing = asked.group(1).lower()
-    for text in _said_before(request):
-        told = re.search(rf"\bmy {re.escape(thing)} is ([\w-]+)", text, re.I)
-        named = thing == "name" and re.search(r"\b(?:I am|I'm|call me) ([A-Z][\w-]+)", text)
-        if found := told or named:
-            return f"Your {thing} is {found.group(1)}: it says so earlier in these messages."
-    return f"I cannot know your {thing}: none of the messages in this request says it."
+    told = [rf"(?i:\bmy {re.escape(thing)} is ([\w-]+))"]
+    told += [_INTRODUCED] if thing == "name" else []
+    return _remembered(request, told, f"Your {thing} is", f"your {thing}")
 
 
 def told_to_do(question: str, request: Request, variant: int) -> str | None:
     """What the user said that they do: `what do I like?`, `where do I live?`."""
-    asked = re.search(
-        r"\b(?:what|where|which \w+|who) (?:do|did|am) I (\w+)(?: (?:for|at|in|with|from))?\b",
-        question,
-        re.I,
-    )
-    if not asked:
+    asked = _DOING.search(question)
+    if not asked or asked.group(1).lower() in ("ask", "say", "tell"):
         return None
     verb = asked.group(1).lower()
-    if verb in ("ask", "say", "tell"):
-        return None
+    told = rf"(?i:\bI(?: really| also)? (?:{re.escape(verb)}(?:s|d|ed)?)\b ([^.!?\n]+))"
+    return _remembered(request, [told], f"You {verb}", f"what you {verb}")
+
+
+def _remembered(request: Request, told: Sequence[str], found: str, unknown: str) -> str:
+    """What the newest message that fits one of the patterns says, or that none does."""
     for text in _said_before(request):
-        told = re.search(
-            rf"\bI(?: really| also)? (?:{re.escape(verb)}(?:s|d|ed)?)\b ([^.!?\n]+)", text, re.I
-        )
-        if told:
-            return f"You {verb} {told.group(1).strip()}: it says so earlier in these messages."
-    return f"I cannot know what you {verb}: none of the messages in this request says it."
+        matches = (re.search(pattern, text) for pattern in told)
+        if match := next(filter(None, matches), None):
+            return f"{found} {match.group(1).strip()}: it says so earlier in these messages."
+    return f"I cannot know {unknown}: none of the messages in this request says it."
 
 
 def asked_before(question: str, request: Request, variant: int) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from course_utils.offline.simulator.arithmetic import find_sum
 from course_utils.offline.simulator.source import last_turn
 from course_utils.offline.simulator.words import joined, label, shortened
-from course_utils.wire.request import Request, ToolCall
+from course_utils.wire.request import Message, Request, ToolCall
 
 _ERROR = re.compile(
     r"^\W*(?:error|exception|traceback|failed|failure|invalid|could not|cannot|unknown)\b"
@@ -25,10 +25,15 @@ def answer_from_tools(request: Request) -> str | None:
     turn = last_turn(request)
     calls = {call.id: call for message in request.messages for call in message.tool_calls}
     question = next((m.text for m in turn if m.role == "user" and m.text.strip()), "")
-    results = [(calls.get(m.tool_call_id or ""), _parsed(m.text)) for m in turn if m.role == "tool"]
+    results = [(calls.get(m.tool_call_id or ""), _result(m)) for m in turn if m.role == "tool"]
     kept = [(call, value) for i, (call, value) in enumerate(results) if not _mended(i, results)]
     told = [_told(call, value, question, len(kept)) for call, value in kept]
     return " ".join(dict.fromkeys(told)) or None
+
+
+def _result(message: Message) -> Any:
+    """What a tool returned; an error where the message says that it failed."""
+    return {"error": message.text or "it failed"} if message.is_error else _parsed(message.text)
 
 
 def _mended(at: int, results: list[tuple[ToolCall | None, Any]]) -> bool:
