@@ -19,6 +19,7 @@
     │   └── SchemaError            no JSON, or JSON that does not fit the schema
     ├── ToolError                  a tool cannot be described, was refused, or raised
     ├── MessagesError              the messages or options are not of the shape that chat() takes
+    ├── SettingError               a number or name that makes no sense, such as a negative limit
     ├── MissingKeyError            no API key is set for the provider
     ├── BudgetExceededError        the call could pass the limit on money or tokens
     ├── CircuitOpenError           the provider is down and is not asked for a while
@@ -192,6 +193,10 @@ class ToolError(LLMError):
 
 class MessagesError(LLMError, ValueError):
     """The messages or options are not of the shape that chat() takes."""
+
+
+class SettingError(LLMError, ValueError):
+    """A setting makes no sense, such as a negative limit."""
 
 
 class MissingKeyError(LLMError):

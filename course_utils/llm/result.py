@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ class ChatResult:
         request_id: what the provider's support asks for.
         refusal: the model's words where it declined.
         parsed: the object that was asked for by a schema or a pydantic model, else None.
+        thoughts: the model's thinking as its provider wants it back; `message` takes it along.
         warnings: what was left out of the request because the model refuses it.
         raw: the SDK's own object (the last event of a stream).
     """
@@ -42,6 +44,7 @@ class ChatResult:
     request_id: str | None = None
     refusal: str | None = None
     parsed: Any = None
+    thoughts: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     raw: Any = field(default=None, repr=False, compare=False)
 
@@ -61,9 +64,16 @@ class ChatResult:
         return self.usage.cached_tokens
 
     @property
+    def thinking(self) -> str:
+        """What the model shows of its thinking; empty where it shows nothing."""
+        return "".join(str(thought.get("thinking") or "") for thought in self.thoughts)
+
+    @property
     def message(self) -> Message:
         """The answer as the assistant's message, to go on with the conversation."""
-        return Message("assistant", self.content, tool_calls=self.tool_calls)
+        return Message(
+            "assistant", self.content, tool_calls=self.tool_calls, thoughts=self.thoughts
+        )
 
 
 @dataclass(frozen=True, slots=True)
