@@ -10,10 +10,20 @@ if TYPE_CHECKING:
     from course_utils.doctor import self_check
     from course_utils.notebook import door, faults, limits, log, meter, show_wire, start
     from course_utils.show.figure import figure
-    from course_utils.wire.catalogue import default_model, find_model, provider
+    from course_utils.show.gauge import context_gauge
+    from course_utils.show.token_view import show_tokens
+    from course_utils.wire.catalogue import (
+        default_model,
+        find_model,
+        models,
+        provider,
+        providers,
+        retired_models,
+    )
 
 __all__ = [
     "check",
+    "context_gauge",
     "default_model",
     "door",
     "faults",
@@ -22,19 +32,28 @@ __all__ = [
     "limits",
     "log",
     "meter",
+    "models",
     "provider",
+    "providers",
+    "retired_models",
     "self_check",
+    "show_tokens",
     "show_wire",
     "start",
 ]
 
 _HOMES = {
     "check": "course_utils.classroom",
+    "context_gauge": "course_utils.show.gauge",
     "default_model": "course_utils.wire.catalogue",
     "figure": "course_utils.show.figure",
     "find_model": "course_utils.wire.catalogue",
+    "models": "course_utils.wire.catalogue",
     "provider": "course_utils.wire.catalogue",
+    "providers": "course_utils.wire.catalogue",
+    "retired_models": "course_utils.wire.catalogue",
     "self_check": "course_utils.doctor",
+    "show_tokens": "course_utils.show.token_view",
 }
 
 
