@@ -1,8 +1,6 @@
 """Each way in which a call can fail is one error of one small tree, with what is known of it."""
 
-import time
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from typing import Any
 
 import anthropic
@@ -28,7 +26,7 @@ from course_utils.llm.errors import (
     ServerError,
     StreamCutError,
 )
-from course_utils.llm.failures import failure, retry_after_s
+from course_utils.llm.failures import failure
 from course_utils.llm.result import TextDelta
 
 PROVIDERS = ("openai", "anthropic", "google", "local")
@@ -145,32 +143,6 @@ def test_google_says_the_wait_in_the_body() -> None:
     with faults("429", retry_after=3.5), pytest.raises(RateLimitError) as caught:
         client("google").chat(QUESTION)
     assert caught.value.retry_after_s == 3.5
-
-
-@pytest.mark.parametrize(
-    ("headers", "wait_s"),
-    [
-        ({}, None),
-        ({"retry-after": "0"}, 0),
-        ({"retry-after": " 1.5 "}, 1.5),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after-ms": "soon"}, None),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-3"}, None),
-        ({"retry-after": formatdate(0, usegmt=True)}, 0),
-    ],
-)
-def test_odd_waits_do_no_harm(headers: dict[str, str], wait_s: float | None) -> None:
-    """The finer header wins, a date in the past is now, and nonsense is no wait."""
-    assert retry_after_s(headers) == wait_s
-
-
-def test_a_date_is_measured_from_now() -> None:
-    """A date in a minute is a wait of a minute."""
-    date = formatdate(time.time() + 60, usegmt=True)
-    found = retry_after_s({"retry-after": date})
-    assert found is not None
-    assert 58 < found <= 60
 
 
 def openai_error(status: int, code: str, message: str = "It failed.") -> Exception:

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 from course_utils.llm.errors import (
@@ -29,6 +28,7 @@ from course_utils.llm.errors import (
     RateLimitError,
     ServerError,
 )
+from course_utils.llm.waiting import retry_after_s
 
 # Sent with status 429, and never cured by waiting (openai and anthropic SDKs, 2026-11).
 _MONEY = frozenset(
@@ -166,7 +166,7 @@ def _facts(error: Any, body: Any) -> _Facts:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     details = [d for d in inner.get("details") or () if isinstance(d, Mapping)]
     code = _code(inner, details, getattr(error, "error_code", None))
-    wait_s = retry_after_s(headers)
+    wait_s = retry_after_s(headers, time.time())
     in_stream = status == 200 or not isinstance(status, int)
     return _Facts(
         status=None if in_stream else status,
@@ -193,24 +193,6 @@ def _code(inner: Mapping[str, Any], details: list[Any], error_code: str | None) 
         inner.get("type"),
     )
     return next((str(word) for word in words if word), None)
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long the headers say to wait: in milliseconds, in seconds, or until a date.
-
-    None where they do not say, or say it in words that nobody understands.
-    """
-    ms, wait = headers.get("retry-after-ms"), headers.get("retry-after")
-    try:
-        if ms is not None:
-            return max(0.0, float(ms) / 1000)
-        if wait is None:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", wait):
-            return float(wait)
-        return max(0.0, parsedate_to_datetime(wait).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _google_delay_s(details: list[Any]) -> float | None:
