@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from course_utils.notebook import door, faults, limits, log, meter, show_wire, start
     from course_utils.show.figure import figure
     from course_utils.show.gauge import context_gauge
+    from course_utils.show.live_text import live_text
+    from course_utils.show.sequence import tool_sequence
+    from course_utils.show.timeline import timeline
     from course_utils.show.token_view import show_tokens
     from course_utils.wire.catalogue import (
         default_model,
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
         models,
         provider,
         providers,
-        retired_models,
     )
 
 __all__ = [
@@ -30,16 +32,18 @@ __all__ = [
     "figure",
     "find_model",
     "limits",
+    "live_text",
     "log",
     "meter",
     "models",
     "provider",
     "providers",
-    "retired_models",
     "self_check",
     "show_tokens",
     "show_wire",
     "start",
+    "timeline",
+    "tool_sequence",
 ]
 
 _HOMES = {
@@ -48,12 +52,14 @@ _HOMES = {
     "default_model": "course_utils.wire.catalogue",
     "figure": "course_utils.show.figure",
     "find_model": "course_utils.wire.catalogue",
+    "live_text": "course_utils.show.live_text",
     "models": "course_utils.wire.catalogue",
     "provider": "course_utils.wire.catalogue",
     "providers": "course_utils.wire.catalogue",
-    "retired_models": "course_utils.wire.catalogue",
     "self_check": "course_utils.doctor",
     "show_tokens": "course_utils.show.token_view",
+    "timeline": "course_utils.show.timeline",
+    "tool_sequence": "course_utils.show.sequence",
 }
 
 
