@@ -54,15 +54,14 @@ def test_the_sdks_repeat_failed_calls_unless_told_not_to() -> None:
 
 
 def test_the_headers_written_by_hand_are_those_of_the_sdks() -> None:
-    """Bearer at OpenAI; x-api-key and a version at Anthropic."""
-    ours, claude = openai.OpenAI(), anthropic.Anthropic()
-    assert ours.auth_headers == {"Authorization": f"Bearer {ours.api_key}"}
-    assert claude.auth_headers == {"X-Api-Key": claude.api_key}
-    assert claude.default_headers["anthropic-version"] == "2023-06-01"
+    """Both send the key as a bearer; Anthropic's SDK names the API's version as well."""
+    for client in (openai.OpenAI(), anthropic.Anthropic()):
+        assert client.auth_headers == {"Authorization": f"Bearer {client.api_key}"}
+    assert anthropic.Anthropic().default_headers["anthropic-version"] == "2026-10-21"
 
 
 def test_anthropic_demands_a_limit_and_takes_the_system_text_apart() -> None:
-    """max_tokens has no default; system is an argument, and no message may have that role."""
+    """max_tokens has no default, and system is an argument of its own."""
     parameters = inspect.signature(anthropic.Anthropic().messages.create).parameters
     assert parameters["max_tokens"].default is inspect.Parameter.empty
     assert "system" in parameters
