@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from course_utils.classroom import check
     from course_utils.doctor import self_check
     from course_utils.notebook import door, faults, limits, log, meter, show_wire, start
+    from course_utils.show.backoff import backoff_plot, herd_plot
+    from course_utils.show.chat_window import chat_window
     from course_utils.show.figure import figure
     from course_utils.show.gauge import context_gauge
     from course_utils.show.live_text import live_text
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "backoff_plot",
+    "chat_window",
     "check",
     "context_gauge",
     "default_model",
@@ -31,6 +35,7 @@ __all__ = [
     "faults",
     "figure",
     "find_model",
+    "herd_plot",
     "limits",
     "live_text",
     "log",
@@ -47,11 +52,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "backoff_plot": "course_utils.show.backoff",
+    "chat_window": "course_utils.show.chat_window",
     "check": "course_utils.classroom",
     "context_gauge": "course_utils.show.gauge",
     "default_model": "course_utils.wire.catalogue",
     "figure": "course_utils.show.figure",
     "find_model": "course_utils.wire.catalogue",
+    "herd_plot": "course_utils.show.backoff",
     "live_text": "course_utils.show.live_text",
     "models": "course_utils.wire.catalogue",
     "provider": "course_utils.wire.catalogue",

@@ -72,7 +72,7 @@ def notebook(request: pytest.FixtureRequest) -> Notebook:
 
 def test_lessons_are_there() -> None:
     """The rules below have something to look at."""
-    assert [path.stem[:2] for path in LESSONS] == [f"{n:02}" for n in range(len(LESSONS))]
+    assert [path.stem[:2] for path in LESSONS] == [f"{number:02}" for number in range(12)]
 
 
 def test_sizes(lesson: Notebook, capsys: pytest.CaptureFixture[str]) -> None:
