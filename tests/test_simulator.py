@@ -481,6 +481,14 @@ def test_tool_is_picked_and_its_arguments_filled(question: str, wanted: list[Any
     assert calls(request(question, tools=TOOLS)) == wanted
 
 
+def test_a_sum_is_not_added_to_a_list() -> None:
+    """The plus sign asks for the tool that works sums out, not for one that adds an entry."""
+    deadline = tool("add_deadline", "Note a deadline", what=STRING, day=DATE)
+    calculate = tool("calculate", "Work out a sum", expression=STRING)
+    asked = request("What is 2 + 2?", tools=(deadline, calculate))
+    assert calls(asked) == [("calculate", {"expression": "2 + 2"})]
+
+
 def test_tool_choice_is_honoured() -> None:
     """None calls nothing, required calls something, a name calls that one."""
     asked = request("What is the weather in Rome?", tools=TOOLS)

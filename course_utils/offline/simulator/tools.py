@@ -112,15 +112,16 @@ def _score(text: str, tool: Tool) -> float:
     asked = stems(text)
     alike = asked.union(*(group for group in _LIKE_STEMS if group & asked))
     name = stems(label(tool.name))
+    properties = tool.parameters.get("properties")
+    fields = properties if isinstance(properties, Mapping) else {}
     total = arithmetic.find_sum(text)
     signs: frozenset[str] = frozenset()
-    if total:
+    # "What is 2 + 2?" asks for add(a, b), and not for a tool that adds something to a list.
+    if total and _takes_sums(fields):
         signs = stems(" ".join(words for sign, words in _SIGNS.items() if sign in total[0]))
         asked -= stems("times plus minus divided")
         alike = asked | signs | stems("calculator math sum expression arithmetic")
     told = stems(tool.description) - name
-    properties = tool.parameters.get("properties")
-    fields = properties if isinstance(properties, Mapping) else {}
     field_words = stems(" ".join(label(field) for field in fields)) - name - told
     choices = stems(" ".join(_choices(fields)))
     return (
@@ -132,6 +133,12 @@ def _score(text: str, tool: Tool) -> float:
         + _FIELD * len(field_words & asked)
         + _CHOICE * len((choices & asked) - name - told)
     )
+
+
+def _takes_sums(fields: Mapping[str, Any]) -> bool:
+    """Whether a tool takes numbers, or a sum as a text of its own."""
+    kinds = {schema.get("type") for schema in fields.values() if isinstance(schema, Mapping)}
+    return bool(kinds & {"number", "integer", "array"}) or len(fields) == 1
 
 
 def _choices(fields: Mapping[str, Any]) -> Iterator[str]:
