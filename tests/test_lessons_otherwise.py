@@ -8,36 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from second_server import OWN_KEY, Provider
 
 from course_utils import offline
 from course_utils.classroom.execute import run
 from course_utils.classroom.notebook import Notebook, read
-from course_utils.offline.call import Answer, Call, LoggedCall
-from course_utils.offline.doors import COURSE_KEY, Door
 from course_utils.offline.server import Server
-from course_utils.offline.standin import StandIn
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-OWN_KEY = "the-students-own-key"
 # Of a text of so many words it is likely that a model is to read it.
 PROMPT_WORDS = 4
-
-
-class Provider:
-    """A second server in the provider's place, which knows one key and counts its calls."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self._standin = StandIn()
-
-    async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
-        """What the stand-in itself would answer, to the holder of the right key."""
-        self.calls += 1
-        opened = {k: v.replace(OWN_KEY, COURSE_KEY) for k, v in call.headers.items()}
-        query = call.query.replace(OWN_KEY, COURSE_KEY)
-        call = Call(call.method, call.path, query, opened, call.body)
-        return await self._standin.answer(call, door, entry)
 
 
 @pytest.fixture

@@ -1,56 +1,27 @@
 """Live mode, against a second server that stands where the provider would."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import anthropic
 import openai
 import pytest
+from second_server import OWN_KEY, Provider
 
 from course_utils import door, faults, limits, offline
-from course_utils.offline.call import Answer, Call, LoggedCall
-from course_utils.offline.doors import COURSE_KEY, Door
+from course_utils.offline.doors import COURSE_KEY
 from course_utils.offline.server import Server
-from course_utils.offline.standin import StandIn
 from course_utils.wire.catalogue import default_model
 
-OWN_KEY = "the-students-own-key"
 HELLO = [{"role": "user", "content": "What is 1 + 1?"}]
 PAUSE_S = 0.2
-
-
-class Provider:
-    """A provider that knows one key, remembers what it was sent, and streams with a pause."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self._standin = StandIn()
-
-    async def answer(self, call: Call, door: Door, entry: LoggedCall) -> Answer:
-        """What the stand-in itself would answer, to the holder of the right key."""
-        self.calls.append(call)
-        opened = {k: v.replace(OWN_KEY, COURSE_KEY) for k, v in call.headers.items()}
-        call = Call(call.method, call.path, call.query, opened, call.body)
-        answer = await self._standin.answer(call, door, entry)
-        chunks = answer.chunks
-        if not isinstance(chunks, tuple):
-            chunks = _slowly(chunks)
-        return Answer(answer.status, answer.headers, chunks)
-
-
-async def _slowly(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for number, chunk in enumerate(chunks):
-        if number == 2:
-            await asyncio.sleep(PAUSE_S)
-        yield chunk
 
 
 @pytest.fixture
 def provider(lead_to: Callable[[str, str], None]) -> Iterator[Provider]:
     """The second server, with the student's keys and addresses leading to it."""
-    provider = Provider()
+    provider = Provider(PAUSE_S)
     server = Server(provider)
     server.start()
     lead_to(server.url, OWN_KEY)
